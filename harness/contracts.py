@@ -1,0 +1,325 @@
+"""The borders between the rooms: what a target, workload, fault, checker, testbed or renderer must offer.
+
+Contracts are protocols of few methods; nobody inherits. Extra powers are extra protocols: a plan that
+needs a missing one is skipped with the reason. Plugin files expose one name each (see ``registry``):
+
+    fixtures/<target>.py     ``make(**options: str) -> Target``
+    harness/workloads/*.py   ``WORKLOAD: Workload``
+    harness/faults/*.py      ``FAULT: Fault``
+    reports/<renderer>.py    ``RENDERER: Renderer``
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from harness.model.claims import Claims
+from harness.model.history import History
+from harness.model.op import Op
+from harness.model.run import Run
+from harness.model.seeds import Rng
+from harness.model.topology import LinkProfile, Node, Topology
+from harness.model.verdict import Verdict
+
+# --- addresses -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where something listens."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True)
+class Port:
+    """A named port of every node of a target, e.g. ``Port("client", 2379, ping=b"GET /health ...")``.
+
+    ``ping`` is a request that the server answers with at least one byte; link probes send it to learn whether
+    data really flows. Empty: probes only see whether a connection opens and stays open.
+    """
+
+    name: str
+    number: int
+    ping: bytes = b""
+
+
+@dataclass(frozen=True)
+class Place:
+    """All that a node needs to know to start: who it is, where it listens, how it reaches the others.
+
+    ``listen`` maps a port's name to this node's own address. ``reach[node][port]`` is where this node
+    finds a node: the real address in its own region, a link's address elsewhere (its own included).
+    ``name_of[node]`` is one host name per node, the same everywhere; it resolves for this process only
+    when the target sets ``needs_names``.
+    """
+
+    node: Node
+    topology: Topology
+    data_dir: Path
+    listen: Mapping[str, Address]
+    reach: Mapping[str, Mapping[str, Address]]
+    name_of: Mapping[str, str]
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Launch:
+    """A node's process: ``argv[0]`` is an absolute path; ``env`` is added to a minimal environment."""
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Seat:
+    """Where a client sits: in region ``region``, connected to ``node`` at ``reach`` (port name to address)."""
+
+    region: str
+    node: Node
+    reach: Mapping[str, Address]
+    topology: Topology
+
+
+# --- the system under test -----------------------------------------------------------------------
+
+
+class Client(Protocol):
+    """One logical process's connection. Never used by two operations at once."""
+
+    async def invoke(self, op: Op) -> Any:
+        """Do ``op`` and return its answer (the completion's value). Raises Refused when it certainly did not
+        happen; Unsure, or anything else, when nobody knows. The runner sets the time limit."""
+
+    async def close(self) -> None: ...
+
+
+class Target(Protocol):
+    """A system under test: how its nodes start, its clients, and what it claims."""
+
+    name: str
+    claims: Claims
+    speaks: frozenset[str]
+    """Verbs (``Op.f``) that its clients understand: ``read``, ``write``, ``cas``, ``stale-read``, ``add`` ..."""
+    ports: tuple[Port, ...]
+    needs_names: bool
+
+    def launch(self, place: Place) -> Launch:
+        """The command that starts this node; may write files into ``place.data_dir``. Called again at each restart."""
+
+    async def ready(self, seat: Seat) -> str:
+        """Empty when the node serves; otherwise what is still missing, in a few words. Must return within 2 s."""
+
+    async def connect(self, seat: Seat) -> Client: ...
+
+
+@runtime_checkable
+class Leads(Protocol):
+    """A target that can say which node leads."""
+
+    async def leader(self, seats: Iterable[Seat]) -> str | None:
+        """The leader's node id as the given nodes see it (most recent term), or None. Must return within 2 s."""
+
+
+# --- what clients do, what judges say ------------------------------------------------------------
+
+
+class Generator(Protocol):
+    """A pure schedule of operations; see ``harness.generators``."""
+
+    def op(self, ctx: Any) -> Any: ...
+
+    def update(self, ctx: Any, event: Op) -> Generator: ...
+
+
+class Checker(Protocol):
+    """A pure function of a history."""
+
+    name: str
+
+    def check(self, history: History) -> Verdict: ...
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How big a workload is: ``rate_hz`` over all ``clients`` for ``time_limit_s``; ``keys`` 0 means the workload's own choice."""
+
+    clients: int
+    rate_hz: float
+    time_limit_s: float
+    regions: tuple[str, ...]
+    keys: int = 0
+
+
+class Workload(Protocol):
+    """What clients do: operations, the verbs they need, and the checkers that understand them."""
+
+    name: str
+    needs: frozenset[str]
+    promise: str
+    """The claim it judges, e.g. ``linearizable``; findings on a target that does not claim it are only reported."""
+
+    def generator(self, rng: Rng, shape: Shape) -> Generator:
+        """The clients' operations of the main phase; the runner adds rate, time limit and nemesis."""
+
+    def final(self, rng: Rng, shape: Shape) -> Generator | None:
+        """Operations after everything healed (final reads), or None."""
+
+    def checkers(self) -> tuple[Checker, ...]: ...
+
+
+# --- the lab and its powers ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Link:
+    """The directed path from region ``source`` to node ``target``; one proxy per port of the target."""
+
+    source: str
+    target: Node
+
+    def __str__(self) -> str:
+        return f"{self.source}>{self.target.id}"
+
+
+@dataclass(frozen=True)
+class LinkProbe:
+    """What a probe saw on a link: ``state`` is ``open`` (data came back), ``refused``, ``reset``, ``silent`` (no
+    byte within the limit) or ``closed`` (ended politely before any byte). ``rtt_ms`` is the answer's time."""
+
+    state: str
+    rtt_ms: float | None = None
+    detail: str = ""
+
+
+class Links(Protocol):
+    """Power ``links``: control of every path between regions. All methods act on all links given, at once,
+    and return when the link server has confirmed; TestbedError names the link that would not.
+
+    ``toward`` picks directions of a connection: ``both``, ``upstream`` (bytes from source to target) or
+    ``downstream``.
+    """
+
+    @property
+    def all(self) -> tuple[Link, ...]: ...
+
+    async def refuse(self, links: Iterable[Link]) -> None:
+        """Close the listeners and every connection: a polite cut."""
+
+    async def blackhole(self, links: Iterable[Link], toward: str = "both") -> None:
+        """Keep connections open and swallow what is sent."""
+
+    async def reset(self, links: Iterable[Link]) -> None:
+        """Answer everything with a TCP reset."""
+
+    async def shape(self, links: Iterable[Link], profile: LinkProfile) -> None:
+        """Give the links another latency, jitter and bandwidth until ``restore``."""
+
+    async def restore(self, links: Iterable[Link]) -> None:
+        """Undo all of the above: the topology's own profile, enabled. Does nothing to a link that is as it should be."""
+
+    async def probe(self, link: Link, limit_s: float = 1.0) -> LinkProbe:
+        """Send the target's ping over the link's first port and see what comes back."""
+
+    async def rtt_ms(self, source: str, target: str, samples: int = 16) -> float:
+        """Median round trip between two regions, measured on a link of its own with the same profile and cuts;
+        infinity when no sample came back."""
+
+    async def throughput_kbps(self, source: str, target: str) -> float:
+        """Measured bulk rate in KB/s between two regions, on that same link of its own; bounded to about a second."""
+
+
+class Nodes(Protocol):
+    """Power ``processes``: control of the nodes themselves. Unknown node ids raise KeyError."""
+
+    async def kill(self, node_id: str) -> None:
+        """SIGKILL, and wait until it is gone."""
+
+    async def stop(self, node_id: str, limit_s: float = 10.0) -> None:
+        """SIGTERM, and SIGKILL after ``limit_s``."""
+
+    async def start(self, node_id: str, limit_s: float = 30.0) -> None:
+        """Start with the data it left and wait until ready; nothing when it runs already. Raises NotReady."""
+
+    async def pause(self, node_id: str) -> None:
+        """SIGSTOP, whole process group."""
+
+    async def resume(self, node_id: str) -> None: ...
+
+    async def wipe(self, node_id: str) -> None:
+        """Delete a stopped node's data."""
+
+    def state(self, node_id: str) -> str:
+        """``running``, ``paused`` or ``dead``, read from the operating system now."""
+
+    def incarnation(self, node_id: str) -> int:
+        """How often the node was started in this run."""
+
+
+class Lab(Protocol):
+    """What faults act on."""
+
+    topology: Topology
+    links: Links
+    nodes: Nodes
+
+    async def leader(self) -> str | None:
+        """The leader's node id, None when the target has none or does not say."""
+
+
+@dataclass(frozen=True)
+class Aim:
+    """A fault's victim. ``says`` names it in words. ``follow`` = ``leader`` asks the nemesis to resolve the
+    leader at the moment of injection and put it into ``nodes`` (and its region into ``regions``)."""
+
+    says: str
+    regions: tuple[str, ...] = ()
+    nodes: tuple[str, ...] = ()
+    follow: str = ""
+
+
+@dataclass(frozen=True)
+class Symptom:
+    """Whether one thing (a link, a node) suffers from the fault right now, and what the probe saw."""
+
+    thing: str
+    bitten: bool
+    seen: str
+
+
+class Fault(Protocol):
+    """One kind of trouble: it chooses victims, acts, undoes itself, and attests its effect.
+
+    A fault is effective when after ``apply`` entered every symptom is bitten that was not bitten before, and
+    at least one is; it is healed when afterwards none is.
+    """
+
+    name: str
+    needs: frozenset[str]
+    """Powers of the testbed (``links``, ``processes``) and traits of the target (``leader``)."""
+
+    def aims(self, topology: Topology) -> tuple[Aim, ...]:
+        """All victims it could choose; the nemesis draws one. Empty when the topology offers none."""
+
+    def apply(self, lab: Lab, aim: Aim) -> AbstractAsyncContextManager[None]:
+        """The trouble lasts as long as the context; leaving it always undoes, also on errors."""
+
+    async def symptoms(self, lab: Lab, aim: Aim) -> list[Symptom]:
+        """Probe everything that the aim touches, at once, in about a second."""
+
+
+class Renderer(Protocol):
+    """Turns a stored run into something to share; writes into the run's folder or returns text."""
+
+    name: str
+    help: str
+
+    def render(self, run: Run) -> Path | str: ...

@@ -1,0 +1,1 @@
+"""The words of the field as plain data. Nothing in here does I/O."""

@@ -1,0 +1,37 @@
+"""An experiment is a value: everything that was decided before anything started."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a run is going to do; saved as ``plan.json`` before the first process starts.
+
+    ``topology`` is the whole topology as data, so that a moved file cannot change an old run.
+    ``rate_hz`` is the clients' joint rate, 0 for as fast as they can. ``schedule_hash`` identifies the
+    generated schedule: same seed, same hash. ``replay`` is the command that runs it again.
+    """
+
+    test: str
+    target: str
+    workload: str
+    topology: dict[str, Any]
+    seed: int
+    target_options: dict[str, str] = msgspec.field(default_factory=dict)
+    testbed: str = "local"
+    faults: tuple[str, ...] = ()
+    clients: int = 6
+    rate_hz: float = 100.0
+    time_limit_s: float = 30.0
+    recovery_limit_s: float = 30.0
+    op_timeout_s: float = 2.0
+    fault_every_s: float = 10.0
+    fault_for_s: float = 5.0
+    keys: int = 0
+    schedule_hash: str = ""
+    replay: str = ""
+    rift_version: str = ""
+    created_utc: str = ""
