@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+from harness.model.attestation import Symptom as Symptom  # faults speak it; the comparison is pure
 from harness.model.claims import Claims
 from harness.model.history import History
 from harness.model.op import Op
@@ -150,7 +151,10 @@ class Checker(Protocol):
 
 @dataclass(frozen=True)
 class Shape:
-    """How big a workload is: ``rate_hz`` over all ``clients`` for ``time_limit_s``; ``keys`` 0 means the workload's own choice."""
+    """How big a workload is: ``rate_hz`` over all ``clients`` for ``time_limit_s``.
+
+    ``keys`` 0 means the workload's own choice.
+    """
 
     clients: int
     rate_hz: float
@@ -206,25 +210,29 @@ class Links(Protocol):
 
     ``toward`` picks directions of a connection: ``both``, ``upstream`` (bytes from source to target) or
     ``downstream``.
+
+    Troubles overlap: a link suffers what all owners ask for together (every cut; of shapes, the latest), so that a
+    fault which ends heals nothing but its own. ``owner`` names who asks, e.g. the fault's id.
     """
 
     @property
     def all(self) -> tuple[Link, ...]: ...
 
-    async def refuse(self, links: Iterable[Link]) -> None:
+    async def refuse(self, links: Iterable[Link], owner: str = "") -> None:
         """Close the listeners and every connection: a polite cut."""
 
-    async def blackhole(self, links: Iterable[Link], toward: str = "both") -> None:
+    async def blackhole(self, links: Iterable[Link], toward: str = "both", owner: str = "") -> None:
         """Keep connections open and swallow what is sent."""
 
-    async def reset(self, links: Iterable[Link]) -> None:
+    async def reset(self, links: Iterable[Link], owner: str = "") -> None:
         """Answer everything with a TCP reset."""
 
-    async def shape(self, links: Iterable[Link], profile: LinkProfile) -> None:
+    async def shape(self, links: Iterable[Link], profile: LinkProfile, owner: str = "") -> None:
         """Give the links another latency, jitter and bandwidth until ``restore``."""
 
-    async def restore(self, links: Iterable[Link]) -> None:
-        """Undo all of the above: the topology's own profile, enabled. Does nothing to a link that is as it should be."""
+    async def restore(self, links: Iterable[Link], owner: str = "") -> None:
+        """Undo what ``owner`` asked for; without an owner, what anybody did: the topology's own profile, enabled.
+        Leaves alone what is as it should be."""
 
     async def probe(self, link: Link, limit_s: float = 1.0) -> LinkProbe:
         """Send the target's ping over the link's first port and see what comes back."""
@@ -267,9 +275,14 @@ class Nodes(Protocol):
 class Lab(Protocol):
     """What faults act on."""
 
-    topology: Topology
-    links: Links
-    nodes: Nodes
+    @property
+    def topology(self) -> Topology: ...
+
+    @property
+    def links(self) -> Links: ...
+
+    @property
+    def nodes(self) -> Nodes: ...
 
     async def leader(self) -> str | None:
         """The leader's node id, None when the target has none or does not say."""
@@ -286,20 +299,11 @@ class Aim:
     follow: str = ""
 
 
-@dataclass(frozen=True)
-class Symptom:
-    """Whether one thing (a link, a node) suffers from the fault right now, and what the probe saw."""
-
-    thing: str
-    bitten: bool
-    seen: str
-
-
 class Fault(Protocol):
     """One kind of trouble: it chooses victims, acts, undoes itself, and attests its effect.
 
-    A fault is effective when after ``apply`` entered every symptom is bitten that was not bitten before, and
-    at least one is; it is healed when afterwards none is.
+    A fault is effective when after ``apply`` entered every symptom is bitten that was well before, and at least
+    one is; it is healed when afterwards none is (``harness.model.attestation`` compares).
     """
 
     name: str

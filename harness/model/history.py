@@ -145,28 +145,32 @@ def _join(start: Op, start_index: int, end: Op | None, index: int) -> Operation:
 
 
 def _fault_windows(events: Sequence[Op], end_ns: int) -> Iterator[FaultWindow]:
-    starts: dict[str, Op] = {}
     found: dict[str, dict[str, Any]] = {}
     for op in events:
         if not op.is_nemesis or not isinstance(op.value, dict) or "id" not in op.value:
             continue
-        id_ = op.value["id"]
+        says = op.value
         if op.f == "start" and op.type == INVOKE:
-            starts[id_] = op
-            found[id_] = {"end_ns": end_ns, "effective": None, "healed": None, "why": ""}
-        elif id_ in found and op.f == "start":
-            found[id_] |= {"effective": op.value.get("effective"), "why": op.value.get("why", "")}
-        elif id_ in found and op.f == "stop" and op.type != INVOKE:
-            found[id_] |= {"end_ns": op.time_ns, "healed": op.value.get("healed")}
-            found[id_]["why"] = found[id_]["why"] or op.value.get("why", "")
-    for id_, op in starts.items():
-        aim = op.value
-        yield FaultWindow(
-            id=id_,
-            fault=str(op.key),
-            aim=aim.get("aim", ""),
-            regions=tuple(aim.get("regions", ())),
-            nodes=tuple(aim.get("nodes", ())),
-            start_ns=op.time_ns,
-            **found[id_],
-        )
+            found[says["id"]] = {
+                "id": says["id"],
+                "fault": str(op.key),
+                "aim": says.get("aim", ""),
+                "start_ns": op.time_ns,
+                "end_ns": end_ns,
+                "effective": None,
+                "healed": None,
+            }
+        if says["id"] not in found:
+            continue
+        window = found[says["id"]]
+        if op.type == INVOKE:
+            window |= {"regions": tuple(says.get("regions", ())), "nodes": tuple(says.get("nodes", ()))}
+        elif op.f == "start":
+            window |= {"start_ns": says.get("applied_ns", window["start_ns"]), "effective": says.get("effective")}
+            window |= {name: says[name] for name in ("aim", "why") if says.get(name)}
+            window |= {name: tuple(says[name]) for name in ("regions", "nodes") if says.get(name)}
+        elif op.f == "stop":
+            window |= {"end_ns": says.get("lifted_ns", op.time_ns), "healed": says.get("healed")}
+            window["why"] = window.get("why") or says.get("why", "")
+    for window in found.values():
+        yield FaultWindow(**window)

@@ -21,9 +21,10 @@ class Op(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
     ``fail`` means that it certainly did not happen, ``info`` that nobody knows. ``value`` is the
     argument in an invocation and the argument or answer in a completion: a read's answer, the written
-    value of a write, ``[old, new]`` of a compare-and-set (``cas``). ``key`` names the object (None when there is one only). ``time_ns``
-    counts from the start of the run. The nemesis uses ``f`` = ``start`` or ``stop``, ``key`` = the
-    fault's name, and ``value`` = a dict with ``id``, ``aim`` and, in completions, ``attested``.
+    value of a write, ``[old, new]`` of a compare-and-set (``cas``). ``key`` names the object (None when
+    there is one only). ``time_ns`` counts from the start of the run. The nemesis uses ``f`` = ``start``
+    or ``stop``, ``key`` = the fault's name, and ``value`` = a dict with ``id``, ``aim`` (in words),
+    ``regions``, ``nodes`` and, in completions, ``effective`` or ``healed`` and ``why``.
     """
 
     type: str

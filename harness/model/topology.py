@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Role(StrEnum):
+    """What a region is for."""
+
     PRIMARY = "primary"
     SECONDARY = "secondary"
     EDGE = "edge"

@@ -1,0 +1,5 @@
+"""``python -m harness`` is ``rift``."""
+
+from harness.cli import main
+
+main()

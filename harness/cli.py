@@ -1,0 +1,219 @@
+"""The command ``rift``. Exit codes: 0 every judged guarantee held, 1 at least one was violated, 2 unknown (not enough
+evidence, or a limit was reached), 3 the harness or the environment failed, 4 wrong usage.
+
+What machines read goes to standard output, what people read while waiting to standard error.
+"""
+
+# Engine modules are imported inside the commands: `rift --help` must not load numpy and a dozen plugins.
+
+from __future__ import annotations
+
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated, Any
+
+import click
+import typer
+
+import harness
+from harness.errors import RiftError
+
+app = typer.Typer(
+    name="rift",
+    help="Decides whether a multi-region system keeps its promises.\n\nStart with `rift demo`, or `rift run`.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+Store = Annotated[Path | None, typer.Option("--store", help="Where runs are kept. [default: ./store]")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
+
+
+@app.command()
+def run(
+    target: Annotated[
+        str, typer.Option(help="The system under test: a name from `rift list`, or a file of yours.")
+    ] = "etcd",
+    option: Annotated[
+        list[str] | None, typer.Option("--option", "-o", help="An option of the target, name=value.")
+    ] = None,
+    topology: Annotated[str, typer.Option(help="A preset's name or a YAML file.")] = "three-regions",
+    profile: Annotated[str | None, typer.Option(help="Latency: floor, typical or degraded.")] = None,
+    testbed: Annotated[str, typer.Option(help="Where nodes live; `local` for processes on this machine.")] = "local",
+    workload: Annotated[str, typer.Option(help="What clients do.")] = "register",
+    faults: Annotated[str, typer.Option(help="Names with commas between, or: default, all, none.")] = "default",
+    seed: Annotated[
+        int | None, typer.Option(help="Decides every choice of the harness. [default: a random one]")
+    ] = None,
+    time_limit: Annotated[float | None, typer.Option(help="Seconds that clients and faults go on.")] = None,
+    rate: Annotated[float | None, typer.Option(help="Operations per second over all clients; 0 for no limit.")] = None,
+    clients: Annotated[int | None, typer.Option(help="Concurrent clients. [default: 3 per region]")] = None,
+    keys: Annotated[int | None, typer.Option(help="How many objects are worked on at once.")] = None,
+    op_timeout: Annotated[float | None, typer.Option(help="Seconds until an operation counts as unknown.")] = None,
+    fault_every: Annotated[float | None, typer.Option(help="Seconds from one fault's start to the next one's.")] = None,
+    fault_for: Annotated[float | None, typer.Option(help="Seconds that a fault lasts.")] = None,
+    recovery_limit: Annotated[float | None, typer.Option(help="Seconds that recovery may take after the heal.")] = None,
+    link_server: Annotated[str | None, typer.Option(help="URL of a Toxiproxy of yours.")] = None,
+    name: Annotated[str | None, typer.Option(help="The run's name in the store. [default: target-workload]")] = None,
+    store: Store = None,
+    json: Json = False,
+) -> int:
+    """Start a system over several regions, drive it, break it, heal it, and judge what clients saw."""
+    from harness import execute, planning
+
+    words = {"target": target, "option": option, "topology": topology, "profile": profile, "workload": workload}
+    words |= {"faults": faults, "time_limit": time_limit, "rate": rate, "clients": clients, "keys": keys}
+    words |= {"op_timeout": op_timeout, "fault_every": fault_every, "fault_for": fault_for}
+    words |= {"recovery_limit": recovery_limit, "link_server": link_server, "name": name}
+    plan = planning.plan(
+        target=target,
+        target_options=planning.options(option or []),
+        topology_name=topology,
+        profile=profile,
+        testbed=testbed,
+        workload=workload,
+        faults=faults,
+        seed=seed,
+        name=name,
+        numbers={
+            "time_limit_s": time_limit,
+            "rate_hz": rate,
+            "clients": clients,
+            "keys": keys,
+            "op_timeout_s": op_timeout,
+            "fault_every_s": fault_every,
+            "fault_for_s": fault_for,
+            "recovery_limit_s": recovery_limit,
+        },
+        said=words,
+    )
+    finished = execute.run(plan, planning.store_root(store), link_server)
+    return execute.show(finished, json)
+
+
+@app.command()
+def check(
+    run: Annotated[str, typer.Argument(help="A run's folder, or its name in the store; `latest`.")] = "latest",
+    store: Store = None,
+    json: Json = False,
+) -> int:
+    """Judge an old run again; nothing is started."""
+    from harness import execute, experiment, planning
+    from harness import store as runs
+
+    return execute.show(execute.reported(experiment.judged(runs.find(planning.store_root(store), run))), json)
+
+
+@app.command()
+def report(
+    run: Annotated[str, typer.Argument(help="A run's folder, or its name in the store; `latest`.")] = "latest",
+    format: Annotated[str, typer.Option("--format", "-f", help="html, terminal, json, junit or allure.")] = "html",
+    store: Store = None,
+) -> int:
+    """Turn a stored run into a report; prints it, or where it lies."""
+    from harness import planning, registry
+    from harness import store as runs
+
+    print(registry.renderer(format).render(runs.load(runs.find(planning.store_root(store), run))))
+    return 0
+
+
+@app.command("list")
+def list_(json: Json = False) -> int:
+    """Show every target, workload, fault, topology and report format."""
+    from harness import catalogue
+
+    return _tell(catalogue.everything(), catalogue.as_text, json)
+
+
+@app.command()
+def doctor(json: Json = False) -> int:
+    """Show what this machine offers, and what to install for the rest."""
+    from harness.testbeds import powers
+
+    return _tell(powers.survey(), powers.as_text, json)
+
+
+@app.command()
+def heal(json: Json = False) -> int:
+    """Remove what killed runs left behind: processes, proxies, locks. Touches nothing else."""
+    import asyncio
+
+    from harness.testbeds import leftovers
+
+    found = leftovers.find()
+    asyncio.run(leftovers.remove(found))
+    return _tell([str(each) for each in found], lambda all_: "\n".join(all_) or "Nothing was left behind.", json)
+
+
+@app.command()
+def serve(
+    port: Annotated[int, typer.Option(help="Port on the loopback address.")] = 8420,
+    store: Store = None,
+) -> int:
+    """Browse the store at http://127.0.0.1:8420; ends with Ctrl-C."""
+    from harness import planning, serving
+
+    return serving.serve(planning.store_root(store), port)
+
+
+@app.command()
+def demo(store: Store = None) -> int:
+    """Two runs: a real etcd that keeps its promise, and a store with a planted bug that does not."""
+    from harness import execute, planning
+
+    return execute.demo(planning.store_root(store))
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"rift {harness.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+def _tell(data: Any, as_text: Any, json: bool) -> int:
+    import msgspec
+
+    print(msgspec.json.encode(data).decode() if json else as_text(data))
+    return 0
+
+
+def main() -> None:
+    """Run the command line and exit with the documented codes."""
+    sys.exit(_exit_code(sys.argv[1:]))
+
+
+def _exit_code(arguments: list[str]) -> int:
+    try:
+        code = typer.main.get_command(app).main(arguments, prog_name="rift", standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except click.exceptions.NoArgsIsHelpError as error:
+        print(error.format_message())
+        return 4
+    except click.ClickException as error:
+        error.show()
+        return 4
+    except RiftError as error:
+        print(f"rift: {error}", file=sys.stderr)
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        print("rift: stopped", file=sys.stderr)
+        return 3
+    except BrokenPipeError:  # `rift list | head`
+        return 0
+    except Exception:  # a bug of ours: say so, in full, with the code that promises nothing about the target
+        traceback.print_exc()
+        print("rift: this is a bug in Rift; the lines above say where", file=sys.stderr)
+        return 3

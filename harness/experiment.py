@@ -1,0 +1,285 @@
+"""One run from plan to verdict, in the order in which it happens.
+
+plan -> testbed up -> clients and nemesis -> heal everything -> wait for recovery -> final reads
+     -> testbed down -> history compacted -> checkers -> verdicts on disk
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+
+import harness
+from harness import registry, store
+from harness.checkers.assumptions import Assumptions
+from harness.checkers.attested import Attested
+from harness.checkers.availability import Availability
+from harness.checkers.errors import Errors
+from harness.checkers.judge import judge
+from harness.checkers.recovery import Recovery
+from harness.checkers.stats import Stats
+from harness.contracts import Fault, Leads, Seat, Shape, Target, Workload
+from harness.errors import MissingPower, RiftError
+from harness.generators import any_of, clients, stagger, time_limit
+from harness.generators.simulate import schedule_hash
+from harness.journal import Journal
+from harness.ledger import Ledger
+from harness.model.clock import MonotonicClock
+from harness.model.plan import Plan
+from harness.model.run import Run
+from harness.model.seeds import Rng
+from harness.model.topology import Topology
+from harness.model.verdict import Valid, Verdict
+from harness.nemesis import Nemesis, Timeline, schedule
+from harness.runner import Runner, lag_ms
+from harness.store import RunFolder
+from harness.testbeds.local import LocalTestbed
+
+AS_FAST_AS_POSSIBLE_S = 1e-9
+
+
+class Watcher(Protocol):
+    """Is told how a run goes on."""
+
+    def say(self, line: str) -> None:
+        """Something happened."""
+
+    def tick(self, elapsed_s: float, counts: dict[str, int]) -> None:
+        """About once a second while clients run; ``counts`` of ``ok``, ``fail`` and ``info``."""
+
+
+class Parts:
+    """The plugins that a plan names, loaded and checked against each other.
+
+    Raises UsageError for an unknown name, and MissingPower when the target lacks a verb or a fault finds no victim.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.topology: Topology = Topology.model_validate(plan.topology)
+        self.target: Target = registry.target(plan.target, plan.target_options)
+        self.workload: Workload = registry.workload(plan.workload)
+        self.faults: dict[str, Fault] = {name: registry.fault(name) for name in plan.faults}
+        missing = sorted(self.workload.needs - self.target.speaks)
+        if missing:
+            raise MissingPower(f"target {plan.target} does not speak {', '.join(missing)}, which {plan.workload} needs")
+        for fault in self.faults.values():
+            if "leader" in fault.needs and not isinstance(self.target, Leads):
+                raise MissingPower(f"fault {fault.name} needs a leader, and target {plan.target} does not tell of one")
+            if not fault.aims(self.topology):
+                raise MissingPower(f"fault {fault.name} finds no victim in topology {self.topology.name}")
+        self.shape = Shape(plan.clients, plan.rate_hz, plan.time_limit_s, self.topology.region_ids, plan.keys)
+        root = Rng(plan.seed)
+        self.timeline = Timeline(
+            schedule(
+                list(self.faults.values()),
+                self.topology,
+                root.child("nemesis"),
+                every_s=plan.fault_every_s,
+                for_s=plan.fault_for_s,
+                time_limit_s=plan.time_limit_s,
+            )
+        )
+        gap_s = 1.0 / plan.rate_hz if plan.rate_hz else AS_FAST_AS_POSSIBLE_S
+        work = self.workload.generator(root.child("workload"), self.shape)
+        work = stagger(root.child("stagger"), gap_s, work) if plan.rate_hz else work
+        self.main = any_of(clients(time_limit(plan.time_limit_s, work)), self.timeline)
+        final = self.workload.final(root.child("final"), self.shape)
+        self.final = clients(final) if final is not None else None
+
+    def hash(self) -> str:
+        """Identifies the schedule that the seed decides: operations, planned times, faults and victims."""
+        return schedule_hash(self.main, clients=self.plan.clients)
+
+
+def complete(plan: Plan) -> Plan:
+    """The plan with its schedule hash, version and time of creation filled in."""
+    return msgspec.structs.replace(
+        plan,
+        schedule_hash=Parts(plan).hash(),
+        rift_version=harness.__version__,
+        created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+async def carry_out(plan: Plan, folder: RunFolder, watcher: Watcher, link_server_url: str | None = None) -> None:
+    """Run ``plan`` and leave its history in ``folder``. Judging comes after, see ``judge_run``.
+
+    Whatever happens (an error, a cancellation), the testbed is taken down and the history so far is kept;
+    ``state.json`` then says ``failed`` or ``interrupted``. Raises RiftError when harness or environment failed.
+    """
+    parts = Parts(plan)
+    folder.write(folder.plan, plan)
+    folder.set_state("running")
+    try:
+        await _run(parts, folder, watcher, link_server_url)
+    except asyncio.CancelledError:
+        _close_down(folder, "interrupted", "stopped by the user")
+        raise
+    except BaseException as error:
+        _close_down(folder, "failed", str(error))
+        raise
+    _close_down(folder, "finished", "")
+
+
+def _close_down(folder: RunFolder, state: str, problem: str) -> None:
+    # A full disk may refuse each of these; the line-based history is then still there and loads.
+    with suppress(RiftError, OSError):
+        if folder.journal.exists():
+            folder.finish_history()
+    with suppress(RiftError):
+        folder.set_state(state, problem)
+
+
+async def _run(parts: Parts, folder: RunFolder, watcher: Watcher, link_server_url: str | None) -> None:
+    plan = parts.plan
+    measurements: dict[str, Any] = {}
+
+    def say(line: str) -> None:
+        folder.note(line)
+        watcher.say(line)
+
+    journal, ledger = Journal(folder.journal), Ledger(folder.ledger)
+    testbed = LocalTestbed(
+        parts.topology,
+        parts.target,
+        folder.path,
+        run_id=secrets.token_hex(4),
+        seed=plan.seed,
+        link_server_url=link_server_url,
+        say=say,
+    )
+    try:
+        async with testbed:
+            measurements |= testbed.measurements
+            clock = MonotonicClock()
+            nemesis = Nemesis(testbed, parts.faults, ledger, clock, say)
+            seats = [testbed.seat_for_client(thread) for thread in range(plan.clients)]
+
+            async def connect(thread: int) -> Any:
+                return await parts.target.connect(seats[thread])
+
+            runner = Runner(
+                journal=journal,
+                clock=clock,
+                connect=connect,
+                places=[(seat.region, seat.node.id) for seat in seats],
+                op_timeout_s=plan.op_timeout_s,
+                nemesis=nemesis.invoke,
+            )
+            try:
+                await _watched(runner, parts, watcher)
+                for op in nemesis.active:
+                    await runner.note(op, nemesis.invoke)
+                await _recover(testbed, parts, say)
+                if parts.final is not None:
+                    say("final reads")
+                    await runner.run(parts.final)
+            finally:
+                await runner.close()
+                measurements |= {"scheduler_lag_ms": lag_ms(runner.lag_ns), "operations": dict(runner.counts)}
+                with suppress(RiftError):
+                    measurements["traffic"] = await testbed.links.traffic()
+                folder.write(folder.measurements, measurements)
+    finally:
+        ledger.close()
+        journal.close()
+
+
+async def _watched(runner: Runner, parts: Parts, watcher: Watcher) -> None:
+    began = time.monotonic()
+
+    async def watch() -> None:
+        while True:
+            await asyncio.sleep(1.0)
+            watcher.tick(time.monotonic() - began, dict(runner.counts))
+
+    watching = asyncio.create_task(watch(), name="watcher")
+    try:
+        await runner.run(parts.main)
+    finally:
+        watching.cancel()
+
+
+async def _recover(testbed: LocalTestbed, parts: Parts, say: Callable[[str], None]) -> None:
+    """Put links and nodes as they should be, and wait until every node serves, within the plan's limit.
+
+    That one does not is no error here: the checkers find it.
+    """
+    say("healed; waiting for recovery")
+    began, limit_s = time.monotonic(), parts.plan.recovery_limit_s
+    await testbed.links.restore(testbed.links.all)
+    dead = [node.id for node in parts.topology.nodes if testbed.nodes.state(node.id) == "dead"]
+    missing = {
+        str(error) for error in await asyncio.gather(*map(testbed.nodes.start, dead), return_exceptions=True) if error
+    }
+    while time.monotonic() - began < limit_s:
+        answers = await asyncio.gather(*(_missing(parts.target, seat) for seat in testbed.seats()))
+        missing = {answer for answer in answers if answer}
+        if not missing:
+            return say(f"recovered after {time.monotonic() - began:.1f} s")
+        await asyncio.sleep(0.1)
+    say(f"not recovered within {limit_s:g} s: {'; '.join(sorted(missing))}")
+
+
+async def _missing(target: Target, seat: Seat) -> str:
+    try:
+        async with asyncio.timeout(2.0):
+            answer = await target.ready(seat)
+    except Exception as error:  # whatever the target's own probe raises, the node does not serve
+        answer = f"{type(error).__name__}: {error}"
+    return f"{seat.node.id}: {answer}" if answer else ""
+
+
+# --- judging -------------------------------------------------------------------------------------------
+
+
+def judge_run(run: Run) -> tuple[Verdict, ...]:
+    """What the checkers say about a run's history; starts nothing.
+
+    A finding about a promise that the target does not make is reported and changes no outcome. When the history
+    itself is unsound nothing is decided, and when the run did not finish nothing is called true.
+    """
+    parts = Parts(run.plan)
+    claimed = parts.workload.promise in parts.target.claims
+    verdicts = [
+        verdict if claimed else msgspec.structs.replace(verdict, judged=False)
+        for verdict in judge(run.history, parts.workload.checkers())
+    ]
+    verdicts += judge(run.history, _common(bool(run.plan.faults)))
+    sanity = Assumptions().check(run.history)
+    if sanity.valid is not Valid.TRUE:
+        return (sanity, *(_unknown(verdict, sanity.cause or sanity.summary) for verdict in verdicts))
+    if run.state != "finished":
+        why = f"the run did not finish ({run.state}{': ' + run.problem if run.problem else ''})"
+        return tuple(_unknown(verdict, why) if verdict.valid is Valid.TRUE else verdict for verdict in verdicts)
+    return tuple(verdicts)
+
+
+def _common(faults_planned: bool) -> Sequence[Any]:
+    return (Stats(), Attested(planned=faults_planned), Recovery(), Errors(), Availability())
+
+
+def _unknown(verdict: Verdict, why: str) -> Verdict:
+    return msgspec.structs.replace(verdict, valid=Valid.UNKNOWN, cause=f"{why}; up to there: {verdict.summary}")
+
+
+def judged(folder: RunFolder) -> Run:
+    """Load the run in ``folder``, judge it, save the verdicts, and return it with them."""
+    run = store.load(folder)
+    verdicts = judge_run(run)
+    store.save_verdicts(folder, verdicts)
+    return msgspec.structs.replace(run, verdicts=verdicts)
+
+
+def render(run: Run, names: Sequence[str]) -> list[str | Path]:
+    """Let each renderer turn the run into its form; an unknown name is a UsageError."""
+    return [registry.renderer(name).render(run) for name in names]

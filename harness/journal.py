@@ -1,0 +1,226 @@
+"""The history on disk: one JSON object per line while the run goes on, columns once it has ended.
+
+While a run goes on, events are appended to ``history.jsonl``. What was flushed survives ``kill -9`` of the harness,
+because it lies in the kernel's page cache; a flush happens at least every second, and an fsync with it.
+A lost tail cannot change a verdict: events are appended in the order in which they happened, invocations before their
+requests are sent, so every prefix of the file is a history by itself.
+
+Afterwards the events are compacted into ``history.arrow`` (Arrow IPC, zstd), one row per event, readable by any Arrow
+library. ``value`` and ``key`` are JSON texts.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+
+from harness.errors import StoreError
+from harness.model.history import History
+from harness.model.op import INFO, INVOKE, NEMESIS, TYPES, Op
+
+if TYPE_CHECKING:  # pandas and pyarrow take half a second to load; only loading a stored run needs them
+    import pandas as pd
+    import pyarrow as pa
+
+FLUSH_BYTES = 1 << 16
+
+
+class Journal:
+    """Appends events to a file; gives each its index.
+
+    Not safe for several threads. Raises StoreError when the disk refuses, naming the file and what to do.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.count = 0
+        self._pending = bytearray()
+        self._encode = msgspec.json.Encoder().encode
+        try:
+            self._file = open(path, "ab", buffering=0)  # noqa: SIM115 - closed by close()
+        except OSError as error:
+            raise StoreError(f"{path}: cannot be written: {error}; choose another --store") from error
+
+    def append(self, op: Op) -> None:
+        """Add an event; it reaches the kernel with the next flush."""
+        self._pending += self._encode(op)
+        self._pending += b"\n"
+        self.count += 1
+        if len(self._pending) >= FLUSH_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Hand everything appended to the kernel."""
+        if not self._pending:
+            return
+        pending, self._pending = self._pending, bytearray()
+        view = memoryview(pending)
+        try:
+            while view:
+                view = view[self._file.write(view) or 0 :]
+        except OSError as error:
+            raise StoreError(
+                f"{self.path}: {error.strerror or error}; the history is kept up to here. "
+                "Free some space, or choose another --store"
+            ) from error
+
+    def sync(self) -> None:
+        """Wait until the disk has what was flushed; may run in another thread."""
+        try:
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise StoreError(f"{self.path}: cannot be synced: {error}") from error
+
+    def close(self) -> None:
+        """Sync and close; the file stays."""
+        try:
+            self.flush()
+            self.sync()
+        finally:
+            self._file.close()
+
+
+def read_journal(path: Path) -> tuple[History, bool]:
+    """The events of a journal, and whether its last line was torn off (the harness was killed while writing).
+
+    Raises StoreError for a broken line that is not the last one: that is damage, not a torn tail.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be read: {error}") from error
+    lines = data.split(b"\n")
+    tail = lines.pop()
+    decode = msgspec.json.Decoder(Op).decode
+    events: list[Op] = []
+    for number, line in enumerate(lines, 1):
+        try:
+            events.append(decode(line))
+        except msgspec.MsgspecError as error:
+            raise StoreError(f"{path}:{number}: is no event: {error}; the file was changed after the run") from error
+    return History(events), bool(tail)
+
+
+# --- columns ---------------------------------------------------------------------------------------
+
+
+def compact(history: Iterable[Op], path: Path) -> None:
+    """Write the events as columns to ``path`` (Arrow IPC with zstd), atomically."""
+    import pyarrow as pa
+    from pyarrow import feather
+
+    temporary = path.with_suffix(".tmp")
+    table = pa.table(_columns(history))
+    feather.write_feather(table, str(temporary), compression="zstd", compression_level=9)
+    temporary.replace(path)
+
+
+def _columns(history: Iterable[Op]) -> dict[str, pa.Array]:
+    import pyarrow as pa
+
+    events = list(history)
+    encode = msgspec.json.Encoder().encode
+
+    def text(values: Iterable[str]) -> pa.Array:
+        return pa.array(values, pa.string()).dictionary_encode()
+
+    def json(values: Iterable[Any]) -> pa.Array:
+        return pa.array([None if value is None else encode(value).decode() for value in values], pa.string())
+
+    return {
+        "index": pa.array([op.index for op in events], pa.int64()),
+        "time_ns": pa.array([op.time_ns for op in events], pa.int64()),
+        "process": pa.array([op.process for op in events], pa.int32()),
+        "type": text(op.type for op in events),
+        "f": text(op.f for op in events),
+        "key": json(op.key for op in events).dictionary_encode(),
+        "value": json(op.value for op in events),
+        "region": text(op.region for op in events),
+        "node": text(op.node for op in events),
+        "error": text(op.error for op in events),
+    }
+
+
+def read_columns(path: Path) -> pd.DataFrame:
+    """The events of a compacted history, one row each, as they were journaled."""
+    from pyarrow import feather
+
+    try:
+        frame: pd.DataFrame = feather.read_feather(str(path))
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{path}: cannot be read: {error}") from error
+    return frame
+
+
+def history_of(frame: pd.DataFrame) -> History:
+    """The history that ``read_columns`` gave, as events."""
+    decode = msgspec.json.Decoder().decode
+    cache: dict[str, Any] = {}
+
+    def value(text: Any) -> Any:
+        if not isinstance(text, str):  # missing, as None or NaN
+            return None
+        if text not in cache:
+            cache[text] = decode(text)
+        return cache[text]
+
+    columns = [frame[name].tolist() for name in frame.columns]
+    return History(
+        Op(
+            index=index,
+            time_ns=time_ns,
+            process=process,
+            type=type_,
+            f=f,
+            key=value(key),
+            value=value(value_),
+            region=region,
+            node=node,
+            error=error,
+        )
+        for index, time_ns, process, type_, f, key, value_, region, node, error in zip(*columns, strict=True)
+    )
+
+
+def operations_of(frame: pd.DataFrame) -> pd.DataFrame:
+    """Pair the events of ``read_columns`` into one row per client operation, in order of invocation.
+
+    Columns: ``process f type key value result start_ns end_ns region node error``; ``type`` is ``info`` and
+    ``end_ns`` missing where no completion was recorded. Values are JSON texts.
+    """
+    import pandas as pd
+
+    process = frame["process"].to_numpy()
+    clients = np.flatnonzero(process != NEMESIS)
+    order = clients[np.argsort(process[clients], kind="stable")]  # per process, events alternate
+    type_codes = pd.Categorical(frame["type"], categories=list(TYPES)).codes
+    invoked = type_codes[order] == TYPES.index(INVOKE)
+    starts = order[invoked]
+    positions = np.flatnonzero(invoked)
+    following = np.minimum(positions + 1, len(order) - 1) if len(order) else positions
+    ended = (positions + 1 < len(order)) & (process[order[following]] == process[starts]) & ~invoked[following]
+    ends = order[following]
+    back = np.argsort(starts, kind="stable")
+    starts, ends, ended = starts[back], ends[back], ended[back]
+
+    begun, done = frame.iloc[starts].reset_index(drop=True), frame.iloc[ends].reset_index(drop=True)
+    return pd.DataFrame(
+        {
+            "process": begun["process"],
+            "f": begun["f"],
+            "type": done["type"].astype(str).where(ended, INFO).astype("category"),
+            "key": begun["key"],
+            "value": begun["value"],
+            "result": done["value"].where(ended & (done["type"] == "ok").to_numpy()),
+            "start_ns": begun["time_ns"],
+            "end_ns": done["time_ns"].astype("Int64").where(ended),
+            "region": begun["region"],
+            "node": begun["node"],
+            "error": done["error"].astype(str).where(ended, "").astype("category"),
+        }
+    )

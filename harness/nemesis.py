@@ -1,0 +1,207 @@
+"""The nemesis: draws a fault schedule from the seed, injects each fault, and attests what it did.
+
+A fault goes through the ledger before it acts. Probes before, during and after show whether it bit and whether it is
+gone; what they saw goes into the ledger and, in one word, into the history.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from msgspec import Struct
+
+from harness.contracts import Aim, Fault, Lab, Symptom
+from harness.errors import RiftError
+from harness.generators.base import PENDING, Answer, Generator
+from harness.generators.context import Context
+from harness.ledger import Ledger
+from harness.model.attestation import effective, healed
+from harness.model.clock import NS_PER_S, Clock
+from harness.model.op import INVOKE, NEMESIS, Op
+from harness.model.seeds import Rng
+from harness.model.topology import Topology
+
+HEAL_LIMIT_S = 10.0
+"""How long the probes after a fault may still see it; leaders and connections need a moment to come back."""
+
+
+# --- the schedule: pure ------------------------------------------------------------------------------
+
+
+def schedule(
+    faults: Sequence[Fault], topology: Topology, rng: Rng, *, every_s: float, for_s: float, time_limit_s: float
+) -> tuple[Op, ...]:
+    """The nemesis operations of a run with their planned times: one fault at a time, every ``every_s`` for ``for_s``.
+
+    Faults are dealt from a shuffled deck, so that each comes once before any comes twice; victims are drawn evenly.
+    Every fault ends before the time limit, and the first begins early, so that short runs see one.
+    """
+    usable = [(fault, fault.aims(topology)) for fault in faults]
+    usable = [(fault, aims) for fault, aims in usable if aims]
+    planned: list[Op] = []
+    deck: list[tuple[Fault, tuple[Aim, ...]]] = []
+    begin_s = min(3.0, every_s / 3)
+    while usable and begin_s + for_s < time_limit_s:
+        if not deck:
+            deck, rng = rng.shuffled(usable)
+        fault, aims = deck.pop()
+        aim, rng = rng.choice(aims)
+        late_s, rng = rng.uniform(0.0, 0.1 * every_s)
+        id_ = f"f{len(planned) // 2 + 1}"
+        planned.append(_op("start", fault, aim, id_, min(begin_s + late_s, time_limit_s - for_s)))
+        planned.append(_op("stop", fault, aim, id_, begin_s + late_s + for_s))
+        begin_s += max(every_s, for_s + 1.0)
+    return tuple(planned)
+
+
+def _op(f: str, fault: Fault, aim: Aim, id_: str, at_s: float) -> Op:
+    value = {"id": id_, "aim": aim.says, "regions": list(aim.regions), "nodes": list(aim.nodes)}
+    if aim.follow:
+        value["follow"] = aim.follow
+    return Op(type=INVOKE, f=f, key=fault.name, value=value, time_ns=round(at_s * NS_PER_S))
+
+
+class Timeline(Struct, frozen=True):
+    """A generator that emits planned nemesis operations at their times, late ones as soon as the nemesis is free."""
+
+    ops: tuple[Op, ...]
+
+    def op(self, ctx: Context) -> Answer:
+        if not self.ops:
+            return None
+        if not ctx.free >> ctx.clients & 1:
+            return PENDING, self
+        first, at_ns = self.ops[0], max(self.ops[0].time_ns, ctx.time_ns)
+        ready = Op(type=INVOKE, f=first.f, key=first.key, value=first.value, process=NEMESIS, time_ns=at_ns)
+        return ready, Timeline(self.ops[1:])
+
+    def update(self, ctx: Context, event: Op) -> Generator:
+        return self
+
+
+# --- the acting part ---------------------------------------------------------------------------------
+
+
+@dataclass
+class _Active:
+    fault: Fault
+    aim: Aim
+    context: AbstractAsyncContextManager[None]
+
+
+class Nemesis:
+    """Carries out nemesis operations on a lab and remembers what is broken."""
+
+    def __init__(
+        self, lab: Lab, faults: Mapping[str, Fault], ledger: Ledger, clock: Clock, say: Callable[[str], None]
+    ) -> None:
+        self._lab, self._faults, self._ledger, self._clock, self._say = lab, faults, ledger, clock, say
+        self._active: dict[str, _Active] = {}
+
+    @property
+    def active(self) -> tuple[Op, ...]:
+        """The ``stop`` operations that would end every fault that still acts, youngest first."""
+        return tuple(_op("stop", active.fault, active.aim, id_, 0.0) for id_, active in reversed(self._active.items()))
+
+    async def invoke(self, op: Op) -> dict[str, Any]:
+        """Inject (``start``) or undo (``stop``) the fault; the answer is the completion's value.
+
+        An error of the fault itself is an answer too: it did not bite, or it did not heal. Raises StoreError when the
+        ledger cannot be written.
+        """
+        if op.f == "start":
+            return await self._start(op)
+        return await self._stop(op)
+
+    async def _start(self, op: Op) -> dict[str, Any]:
+        id_, fault = op.value["id"], self._faults[op.key]
+        says = {"id": id_, "aim": op.value["aim"], "regions": op.value["regions"], "nodes": op.value["nodes"]}
+        try:
+            aim = await self._resolve(op.value)
+        except LookupError as error:
+            self._ledger.write(id_, fault=fault.name, state="skipped", effective=False, why=str(error), **_but_id(says))
+            return says | {"effective": False, "why": str(error)}
+        says |= {"aim": aim.says, "regions": list(aim.regions), "nodes": list(aim.nodes)}
+        self._ledger.write(id_, fault=fault.name, state="probing", start_ns=self._clock.now_ns(), **_but_id(says))
+        before, why = await self._probe(fault, aim)
+        applied_ns = self._clock.now_ns()
+        self._ledger.write(id_, state="injecting", start_ns=applied_ns, before=_seen(before))
+        during: list[Symptom] = []
+        if not why:
+            why = await self._enter(id_, fault, aim)
+        if not why:
+            during, why = await self._probe(fault, aim)
+        why = why or effective(before, during)
+        bit = not why
+        self._ledger.write(id_, state="active", during=_seen(during), effective=bit, why=why)
+        self._say(f"{fault.name}: {aim.says}" + ("" if bit else f" DID NOT BITE: {why}"))
+        return says | {"applied_ns": applied_ns, "effective": bit, "why": why}
+
+    async def _enter(self, id_: str, fault: Fault, aim: Aim) -> str:
+        context = fault.apply(self._lab, aim)
+        try:
+            await context.__aenter__()
+        except (RiftError, OSError, TimeoutError) as error:
+            return f"could not be injected: {error}"
+        self._active[id_] = _Active(fault, aim, context)
+        return ""
+
+    async def _stop(self, op: Op) -> dict[str, Any]:
+        says = {"id": op.value["id"]}
+        active = self._active.pop(op.value["id"], None)
+        if active is None:
+            return says | {"healed": True, "lifted_ns": self._clock.now_ns()}
+        why = ""
+        try:
+            await active.context.__aexit__(None, None, None)
+        except (RiftError, OSError, TimeoutError) as error:
+            why = f"could not be undone: {error}"
+        lifted_ns = self._clock.now_ns()
+        after: list[Symptom] = []
+        if not why:
+            after, why = await self._until_healed(active)
+        self._ledger.write(
+            op.value["id"], state="healed" if not why else "unhealed", end_ns=lifted_ns, after=_seen(after),
+            healed=not why, heal_why=why,
+        )  # fmt: skip
+        self._say(f"{active.fault.name}: healed" if not why else f"{active.fault.name}: NOT HEALED: {why}")
+        return says | {"lifted_ns": lifted_ns, "healed": not why, "why": why}
+
+    async def _until_healed(self, active: _Active) -> tuple[list[Symptom], str]:
+        limit_ns = self._clock.now_ns() + round(HEAL_LIMIT_S * NS_PER_S)
+        while True:
+            after, why = await self._probe(active.fault, active.aim)
+            why = why or healed(after)
+            if not why or self._clock.now_ns() > limit_ns:
+                return after, why
+            await asyncio.sleep(0.2)
+
+    async def _probe(self, fault: Fault, aim: Aim) -> tuple[list[Symptom], str]:
+        try:
+            return await fault.symptoms(self._lab, aim), ""
+        except (RiftError, OSError, TimeoutError) as error:
+            return [], f"could not be probed: {error}"
+
+    async def _resolve(self, value: Mapping[str, Any]) -> Aim:
+        aim = Aim(says=value["aim"], regions=tuple(value["regions"]), nodes=tuple(value["nodes"]))
+        if value.get("follow") != "leader":
+            return aim
+        for _ in range(20):
+            leader = await self._lab.leader()
+            if leader is not None:
+                region = self._lab.topology.node(leader).region
+                return replace(aim, says=f"{aim.says} ({leader} in {region})", nodes=(leader,), regions=(region,))
+            await asyncio.sleep(0.1)
+        raise LookupError("no node said that it leads within 2 s")
+
+
+def _but_id(says: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in says.items() if name != "id"}
+
+
+def _seen(symptoms: Sequence[Symptom]) -> list[dict[str, Any]]:
+    return [{"thing": each.thing, "bitten": each.bitten, "seen": each.seen} for each in symptoms]

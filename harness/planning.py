@@ -1,0 +1,120 @@
+"""From what the user asked for to a plan: presets, default faults, and the command that runs it again."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from harness import registry, topologies
+from harness.contracts import Leads
+from harness.errors import UsageError
+from harness.model.plan import Plan
+from harness.model.seeds import fresh_seed
+from harness.model.topology import Profile, Topology
+
+DEFAULT_FAULTS: Final = ("partition-region", "blackhole-region", "kill-leader", "pause-leader")
+"""A polite cut, a silent one, a crash and a stall: the four that break most systems. Those that a topology or target
+offers no victim for are left out."""
+DEFAULT_TOPOLOGY: Final = "three-regions"
+CLIENTS_PER_REGION: Final = 3
+
+
+def topology(name_or_path: str, profile: str | None = None) -> Topology:
+    """A preset or a file, under another latency profile if one is named. Raises UsageError."""
+    found = topologies.load(name_or_path, registry.home("fixtures") / "topologies")
+    if profile is None:
+        return found
+    return found.with_profile(registry.pick("profile", profile, [each.value for each in Profile]))
+
+
+def fault_list(text: str, where: Topology, has_leader: bool) -> tuple[str, ...]:
+    """The faults that ``text`` names: ``none``, ``default``, ``all``, or names with commas between.
+
+    ``default`` and ``all`` leave out what finds no victim; a fault named by the user that finds none is an error later.
+    """
+    if text == "none":
+        return ()
+    if text not in ("default", "all"):
+        return tuple(registry.pick("fault", name.strip(), registry.names("fault")) for name in text.split(","))
+    names = DEFAULT_FAULTS if text == "default" else [name for name in registry.names("fault") if name != "nothing"]
+    found = [registry.fault(name) for name in names]
+    return tuple(fault.name for fault in found if fault.aims(where) and (has_leader or "leader" not in fault.needs))
+
+
+def options(pairs: Sequence[str]) -> dict[str, str]:
+    """``["bug=stale-reads"]`` as a dict. Raises UsageError for one without ``=``."""
+    parsed: dict[str, str] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            raise UsageError(f"--option {pair!r}: write it as name=value, e.g. --option bug=stale-reads")
+        parsed[name] = value
+    return parsed
+
+
+def replay_command(plan: Plan, arguments: Mapping[str, Any]) -> str:
+    """The ``rift run`` that carries out the same schedule again. ``arguments`` are the options as the user gave them:
+    option name to value; lists are repeated, None and False are left out."""
+    words = ["rift", "run"]
+    for name, value in {**arguments, "seed": plan.seed}.items():
+        flag = f"--{name.replace('_', '-')}"
+        for each in value if isinstance(value, list | tuple) else [value]:
+            if each is True:
+                words.append(flag)
+            elif each is not None and each is not False:
+                words += [flag, f"{each:g}" if isinstance(each, float) else str(each)]
+    return shlex.join(words)
+
+
+def plan(
+    *,
+    target: str,
+    target_options: dict[str, str] | None = None,
+    topology_name: str = DEFAULT_TOPOLOGY,
+    profile: str | None = None,
+    testbed: str = "local",
+    workload: str = "register",
+    faults: str = "default",
+    seed: int | None = None,
+    name: str | None = None,
+    numbers: Mapping[str, float | int | None] | None = None,
+    said: Mapping[str, Any] | None = None,
+) -> Plan:
+    """The plan for what was asked. ``numbers`` are fields of the plan, None for the default; ``said`` are the options
+    as the user gave them, for the replay command. Raises UsageError for a name or number that makes no sense."""
+    if testbed != "local":
+        raise UsageError(f"testbed {testbed!r}: only 'local' (processes on this machine) exists so far")
+    where = topology(topology_name, profile)
+    has_leader = isinstance(registry.target(target, target_options), Leads)
+    stem = Path(target).stem
+    chosen = Plan(
+        test=name or "-".join([stem, *(target_options or {}).values(), workload]).replace(",", "+"),
+        target=target,
+        target_options=target_options or {},
+        topology=where.as_data(),
+        testbed=testbed,
+        workload=registry.pick("workload", workload, registry.names("workload")),
+        faults=fault_list(faults, where, has_leader),
+        seed=fresh_seed() if seed is None else seed,
+        clients=CLIENTS_PER_REGION * len(where.regions),
+    )
+    chosen = _with_numbers(chosen, numbers or {})
+    return msgspec.structs.replace(chosen, replay=replay_command(chosen, said or {}))
+
+
+def _with_numbers(chosen: Plan, numbers: Mapping[str, float | int | None]) -> Plan:
+    given = {name: value for name, value in numbers.items() if value is not None}
+    for name, value in given.items():
+        if value < 0 or (value == 0 and name not in ("rate_hz", "keys")):
+            flag = name.removesuffix("_s").removesuffix("_hz").replace("_", "-")
+            raise UsageError(f"--{flag} {value:g}: must be more than 0")
+    return msgspec.structs.replace(chosen, **given)
+
+
+def store_root(path: Path | None) -> Path:
+    """Where runs are kept: ``path``, else ``./store``."""
+    return path if path is not None else Path("store")

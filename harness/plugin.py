@@ -1,0 +1,149 @@
+"""Rift inside pytest: ``pytest suites --target etcd --testbed local --seed 7``.
+
+A suite is a file of test functions, one promise each, that use the fixture ``holds``. A violated promise fails the
+test, and so does an unknown one, because no evidence is not a pass; a missing power skips it and says which one.
+This is the only module that imports pytest.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import pytest
+
+from harness.errors import MissingPower, UsageError
+from harness.model.run import Run
+from harness.model.seeds import fresh_seed
+from harness.model.verdict import Valid
+
+FINISHED: Final = pytest.StashKey[list[Run]]()
+SEED: Final = pytest.StashKey[int]()
+
+
+class Holds(Protocol):
+    """Runs a workload against the target of the command line and fails the test unless its promise held."""
+
+    def __call__(self, workload: str, **numbers: float) -> Run: ...
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The options of ``rift run`` that make sense for a whole suite."""
+    group = parser.getgroup("rift", "Rift: multi-region chaos and conformance")
+    group.addoption("--target", default=None, help="the system under test: a name from `rift list`, or a file")
+    group.addoption("--target-option", action="append", default=[], help="an option of the target, name=value")
+    group.addoption("--testbed", default="local", help="where nodes live: local")
+    group.addoption("--topology", default="three-regions", help="a preset's name or a YAML file")
+    group.addoption("--profile", default=None, help="latency: floor, typical or degraded")
+    group.addoption("--faults", default="default", help="names with commas between, or: default, all, none")
+    group.addoption("--seed", type=int, default=None, help="decides every choice of the harness")
+    group.addoption("--time-limit", type=float, default=None, help="seconds that clients and faults go on, per test")
+    group.addoption("--link-server", default=None, help="URL of a Toxiproxy of yours")
+    group.addoption("--store", type=Path, default=Path("store"), help="where runs are kept")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Draw the seed once; workers of ``pytest -n`` get it from their controller."""
+    given = config.getoption("--seed", None)
+    handed = getattr(config, "workerinput", {}).get("rift_seed")
+    config.stash[SEED] = handed if handed is not None else given if given is not None else fresh_seed()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Hand the seed to a worker of ``pytest -n``."""
+    node.workerinput["rift_seed"] = node.config.stash[SEED]
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """The seed, first."""
+    return [f"rift: seed {config.stash[SEED]}"] if config.getoption("--target") else []
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """The seed, last."""
+    if config.getoption("--target"):
+        terminalreporter.write_line(f"rift: replay with --seed {config.stash[SEED]}")
+
+
+@pytest.fixture
+def holds(request: pytest.FixtureRequest) -> Holds:
+    """See ``Holds``. The run with its evidence is attached to Allure results, when Allure is there."""
+    config = request.config
+    name = config.getoption("--target")
+    if not name:
+        pytest.skip("no system under test: give --target, e.g. --target etcd")
+
+    def run(workload: str, **numbers: float) -> Run:
+        finished = _run(request, workload, numbers)
+        request.node.user_properties += [("seed", finished.plan.seed), ("run", str(finished.folder))]
+        _attach(finished)
+        _demand(finished)
+        return finished
+
+    return run
+
+
+def _run(request: pytest.FixtureRequest, workload: str, numbers: dict[str, float]) -> Run:
+    from harness import execute, planning
+
+    option = request.config.getoption
+    said = {"target": option("--target"), "option": option("--target-option"), "topology": option("--topology")}
+    said |= {"profile": option("--profile"), "workload": workload, "faults": option("--faults")}
+    said |= {"time_limit": option("--time-limit"), "link_server": option("--link-server")}
+    try:
+        plan = planning.plan(
+            target=option("--target"),
+            target_options=planning.options(option("--target-option")),
+            topology_name=option("--topology"),
+            profile=option("--profile"),
+            testbed=option("--testbed"),
+            workload=workload,
+            faults=option("--faults"),
+            seed=request.config.stash[SEED],
+            name=f"{Path(option('--target')).stem}-{request.node.name}",
+            numbers={**numbers, "time_limit_s": option("--time-limit") or numbers.get("time_limit_s")},
+            said=said,
+        )
+        return execute.run(plan, option("--store"), option("--link-server"))
+    except MissingPower as error:
+        pytest.skip(str(error))
+    except UsageError as error:
+        raise pytest.UsageError(str(error)) from error
+
+
+def _demand(run: Run) -> None:
+    """Pass on true, fail on false and unknown, skip what nobody claimed."""
+    from harness import registry
+
+    told = f"{registry.renderer('terminal').render(run)}\nreport: {run.folder / 'report.html'}"
+    if run.valid is Valid.FALSE:
+        pytest.fail(f"violated\n{told}", pytrace=False)
+    if run.valid is Valid.UNKNOWN:
+        pytest.fail(f"unknown, which is not a pass\n{told}", pytrace=False)
+    if not any(verdict.judged and verdict.checker not in COMMON for verdict in run.verdicts):
+        pytest.skip(f"{run.plan.target} does not claim what {run.plan.workload} judges; reported only: {run.folder}")
+
+
+COMMON: Final = frozenset({"stats", "attested", "recovery", "errors", "availability"})
+"""Checkers that every run gets, whatever it promises."""
+
+
+def _attach(run: Run) -> None:
+    try:
+        import allure
+    except ImportError:
+        return
+    from harness import registry
+
+    story = str(registry.renderer("terminal").render(run))
+    for fault in run.history.faults:
+        with allure.step(f"{fault.fault}: {fault.aim} ({fault.start_ns / 1e9:.1f} to {fault.end_ns / 1e9:.1f} s)"):
+            pass
+    for verdict in run.verdicts:
+        with allure.step(f"{verdict.checker}: {verdict.valid}: {verdict.cause or verdict.summary}"):
+            pass
+    allure.attach(story, "explanation", allure.attachment_type.TEXT)
+    report = run.folder / "report.html"
+    if report.exists():
+        allure.attach.file(str(report), "report", allure.attachment_type.HTML)
