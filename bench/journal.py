@@ -13,8 +13,6 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
 from harness.journal import Journal, compact, operations_of, read_columns
 from harness.model.op import INVOKE, OK, Op
 from harness.model.seeds import Rng

@@ -1,7 +1,8 @@
-"""How exact injected latency is: ``python -m bench.latency``.
+"""How exact injected latency is: ``python bench/latency.py``.
 
 Twelve links with an 80 ms latency toxic on the answers; each carries 200 messages of 64 bytes a second to an echo
-server and back. The table shows how far the measured round trip is from 80 ms.
+server and back. The table shows how far the measured round trip is from 80 ms, and, as the noise of this machine,
+the round trip over the same links just before, without a toxic. Reach: median within 1 ms, p99 within 4 ms.
 """
 
 from __future__ import annotations
@@ -10,7 +11,11 @@ import argparse
 import selectors
 import socket
 import struct
+import sys
 import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench import link_ends
 
@@ -61,17 +66,21 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--latency", type=int, default=80, help="injected ms")
     args = parser.parse_args()
-    print(f"{'server':<12} {'messages':>9} {'median off ms':>14} {'p99 off ms':>11} {'max off ms':>11}")
+    print(
+        f"{'server':<12} {'messages':>9} {'median off ms':>14} {'p99 off ms':>11} {'max off ms':>11} {'noise p99':>13}"
+    )
     with link_ends.end("echo") as echo_port:
         for kind in link_ends.servers():
             with link_ends.link_server(kind) as api:
                 ports = [link_ends.proxy(api, f"link{n}", echo_port) for n in range(args.links)]
+                noise = round_trips_ms(ports, args.rate, args.seconds / 2)
                 for n in range(args.links):
                     toxic = {"type": "latency", "attributes": {"latency": args.latency}}
                     api.post(f"/proxies/link{n}/toxics", json=toxic).raise_for_status()
                 times = round_trips_ms(ports, args.rate, args.seconds)
             off = [link_ends.quantile(times, q) - args.latency for q in (0.5, 0.99, 1.0)]
-            print(f"{kind:<12} {len(times):>9} {off[0]:>14.2f} {off[1]:>11.2f} {off[2]:>11.2f}", flush=True)
+            shown = " ".join(f"{value:>{width}.2f}" for value, width in zip(off, (14, 11, 11), strict=True))
+            print(f"{kind:<12} {len(times):>9} {shown} {link_ends.quantile(noise, 0.99):>13.2f}", flush=True)
 
 
 if __name__ == "__main__":

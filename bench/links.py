@@ -1,14 +1,19 @@
-"""What a link costs without toxics: ``python -m bench.links``.
+"""What a link costs without toxics: ``python bench/links.py``.
 
 Echo: 64-byte messages to and fro over one connection; what the link adds is its median minus that of a direct
 connection. Bulk: one connection, sender to receiver. The real server stands beside when its binary is found.
+Reach: added p50 at most 150 us, bulk at least 400 MB/s.
 """
 
 from __future__ import annotations
 
 import argparse
 import socket
+import sys
 import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench import link_ends
 

@@ -7,13 +7,10 @@ Reach: 20,000 operations/s on one core; scheduler lag p99 below 5 ms at 2,000 op
 
 from __future__ import annotations
 
-import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import uvloop
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
-import sys
-from typing import Any, Final
+from typing import Final
 
 from harness import registry, topologies
 
@@ -13,7 +11,7 @@ KINDS: Final = {"targets": "target", "workloads": "workload", "faults": "fault",
 
 def everything() -> dict[str, dict[str, str]]:
     """Kind to name to one sentence; topologies included. A plugin that does not load raises PluginError."""
-    found = {kind: {name: _sentence(one, name) for name in registry.names(one)} for kind, one in KINDS.items()}
+    found = {kind: {name: registry.sentence(one, name) for name in registry.names(one)} for kind, one in KINDS.items()}
     found["topologies"] = _topologies()
     return found
 
@@ -26,19 +24,6 @@ def as_text(found: dict[str, dict[str, str]]) -> str:
         lines += [f"  {name:<24} {sentence}" for name, sentence in entries.items()]
         lines.append("")
     return "\n".join(lines).rstrip()
-
-
-def _sentence(kind: str, name: str) -> str:
-    load: dict[str, Any] = {
-        "target": registry.target_module,
-        "workload": registry.workload,
-        "fault": registry.fault,
-        "renderer": registry.renderer,
-    }
-    plugin = load[kind](name)
-    module = plugin if inspect.ismodule(plugin) else sys.modules[type(plugin).__module__]
-    text = inspect.getdoc(module) or ""
-    return text.split("\n\n")[0].replace("\n", " ").split(". ")[0].rstrip(".")
 
 
 def _topologies() -> dict[str, str]:

@@ -13,7 +13,6 @@ import traceback
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
 
 import harness
@@ -27,6 +26,9 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+
+# click.ClickException: newer versions of typer carry a click of their own, where nobody else should look for it.
+_WRONG_USAGE: Any = next(each for each in typer.BadParameter.__mro__ if each.__name__ == "ClickException")
 
 Store = Annotated[Path | None, typer.Option("--store", help="Where runs are kept. [default: ./store]")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
@@ -64,7 +66,13 @@ def run(
     """Start a system over several regions, drive it, break it, heal it, and judge what clients saw."""
     from harness import execute, planning
 
-    words = {"target": target, "option": option, "topology": topology, "profile": profile, "workload": workload}
+    words: dict[str, Any] = {
+        "target": target,
+        "option": option,
+        "topology": topology,
+        "profile": profile,
+        "workload": workload,
+    }
     words |= {"faults": faults, "time_limit": time_limit, "rate": rate, "clients": clients, "keys": keys}
     words |= {"op_timeout": op_timeout, "fault_every": fault_every, "fault_for": fault_for}
     words |= {"recovery_limit": recovery_limit, "link_server": link_server, "name": name}
@@ -134,7 +142,7 @@ def doctor(json: Json = False) -> int:
     """Show what this machine offers, and what to install for the rest."""
     from harness.testbeds import powers
 
-    return _tell(powers.survey(), powers.as_text, json)
+    return _tell(powers.powers(), _as_lines, json)
 
 
 @app.command()
@@ -168,6 +176,14 @@ def demo(store: Store = None) -> int:
     return execute.demo(planning.store_root(store))
 
 
+def _as_lines(found: Any) -> str:
+    return "\n".join(
+        f"{'yes' if power.present else 'no ':<4} {power.name:<22} {power.says}"
+        + (f"\n{'':<28}{power.advice}" if power.advice else "")
+        for power in found
+    )
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         print(f"rift {harness.__version__}")
@@ -199,16 +215,13 @@ def _exit_code(arguments: list[str]) -> int:
     try:
         code = typer.main.get_command(app).main(arguments, prog_name="rift", standalone_mode=False)
         return code if isinstance(code, int) else 0
-    except click.exceptions.NoArgsIsHelpError as error:
-        print(error.format_message())
-        return 4
-    except click.ClickException as error:
+    except _WRONG_USAGE as error:
         error.show()
         return 4
     except RiftError as error:
         print(f"rift: {error}", file=sys.stderr)
         return error.exit_code
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         print("rift: stopped", file=sys.stderr)
         return 3
     except BrokenPipeError:  # `rift list | head`

@@ -144,7 +144,8 @@ class Generator(Protocol):
 class Checker(Protocol):
     """A pure function of a history."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def check(self, history: History) -> Verdict: ...
 

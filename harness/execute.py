@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+from collections.abc import Coroutine
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import uvloop
 
@@ -16,7 +17,7 @@ from harness.errors import RiftError
 from harness.model.plan import Plan
 from harness.model.run import Run
 from harness.model.verdict import Valid
-from harness.testbeds import leftovers
+from harness.testbeds import processes
 
 ALWAYS: Final = ("html", "junit")
 """Reports that every run gets."""
@@ -47,21 +48,20 @@ def run(plan: Plan, root: Path, link_server_url: str | None = None, quiet: bool 
     return finished
 
 
-def _until_done(work: object) -> None:
-    """Run ``work`` on a fresh event loop; leaves no process of this program's runs behind, however it ends."""
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        loop = runner.get_loop()
-        task = loop.create_task(work)  # type: ignore[arg-type]  # a coroutine; asyncio's own alias is private
-        loop.add_signal_handler(signal.SIGTERM, task.cancel)
-        try:
-            runner.run(_joined(task))
-        except KeyboardInterrupt:
-            runner.run(leftovers.remove_mine())
-            raise
+def _until_done(work: Coroutine[Any, Any, None]) -> None:
+    """Run ``work`` on a fresh event loop; however it ends, no process that it started goes on."""
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_ended_by_sigterm(work))
+    finally:
+        processes.end_mine()
 
 
-async def _joined(task: asyncio.Task[None]) -> None:
-    await task
+async def _ended_by_sigterm(work: Coroutine[Any, Any, None]) -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    await work
 
 
 def reported(run: Run) -> Run:

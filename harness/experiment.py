@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +22,7 @@ from harness import registry, store
 from harness.checkers.assumptions import Assumptions
 from harness.checkers.attested import Attested
 from harness.checkers.availability import Availability
+from harness.checkers.died import Died
 from harness.checkers.errors import Errors
 from harness.checkers.judge import judge
 from harness.checkers.recovery import Recovery
@@ -30,6 +31,7 @@ from harness.contracts import Fault, Leads, Seat, Shape, Target, Workload
 from harness.errors import MissingPower, RiftError
 from harness.generators import any_of, clients, stagger, time_limit
 from harness.generators.simulate import schedule_hash
+from harness.guard import guard
 from harness.journal import Journal
 from harness.ledger import Ledger
 from harness.model.clock import MonotonicClock
@@ -39,7 +41,7 @@ from harness.model.seeds import Rng
 from harness.model.topology import Topology
 from harness.model.verdict import Valid, Verdict
 from harness.nemesis import Nemesis, Timeline, schedule
-from harness.runner import Runner, lag_ms
+from harness.runner import Runner, first_error, lag_ms
 from harness.store import RunFolder
 from harness.testbeds.local import LocalTestbed
 
@@ -92,8 +94,7 @@ class Parts:
         work = self.workload.generator(root.child("workload"), self.shape)
         work = stagger(root.child("stagger"), gap_s, work) if plan.rate_hz else work
         self.main = any_of(clients(time_limit(plan.time_limit_s, work)), self.timeline)
-        final = self.workload.final(root.child("final"), self.shape)
-        self.final = clients(final) if final is not None else None
+        self.final = self.workload.final(root.child("final"), self.shape)
 
     def hash(self) -> str:
         """Identifies the schedule that the seed decides: operations, planned times, faults and victims."""
@@ -176,7 +177,9 @@ async def _run(parts: Parts, folder: RunFolder, watcher: Watcher, link_server_ur
                 nemesis=nemesis.invoke,
             )
             try:
-                await _watched(runner, parts, watcher)
+                await _while_guarded(
+                    runner.run(parts.main), guard(testbed, nemesis, runner, say), _tick(runner, watcher)
+                )
                 for op in nemesis.active:
                     await runner.note(op, nemesis.invoke)
                 await _recover(testbed, parts, say)
@@ -194,19 +197,23 @@ async def _run(parts: Parts, folder: RunFolder, watcher: Watcher, link_server_ur
         journal.close()
 
 
-async def _watched(runner: Runner, parts: Parts, watcher: Watcher) -> None:
-    began = time.monotonic()
-
-    async def watch() -> None:
-        while True:
-            await asyncio.sleep(1.0)
-            watcher.tick(time.monotonic() - began, dict(runner.counts))
-
-    watching = asyncio.create_task(watch(), name="watcher")
+async def _while_guarded(work: Awaitable[None], *watches: Coroutine[Any, Any, None]) -> None:
+    """Do ``work`` beside ``watches``, which never end by themselves; an error of one of them ends the work."""
     try:
-        await runner.run(parts.main)
-    finally:
-        watching.cancel()
+        async with asyncio.TaskGroup() as group:
+            watching = [group.create_task(watch) for watch in watches]
+            await work
+            for task in watching:
+                task.cancel()
+    except* RiftError as errors:
+        raise first_error(errors) from None
+
+
+async def _tick(runner: Runner, watcher: Watcher) -> None:
+    began = time.monotonic()
+    while True:
+        await asyncio.sleep(1.0)
+        watcher.tick(time.monotonic() - began, dict(runner.counts))
 
 
 async def _recover(testbed: LocalTestbed, parts: Parts, say: Callable[[str], None]) -> None:
@@ -265,7 +272,7 @@ def judge_run(run: Run) -> tuple[Verdict, ...]:
 
 
 def _common(faults_planned: bool) -> Sequence[Any]:
-    return (Stats(), Attested(planned=faults_planned), Recovery(), Errors(), Availability())
+    return (Stats(), Attested(planned=faults_planned), Recovery(), Died(), Errors(), Availability())
 
 
 def _unknown(verdict: Verdict, why: str) -> Verdict:

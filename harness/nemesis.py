@@ -12,7 +12,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, to_builtins
 
 from harness.contracts import Aim, Fault, Lab, Symptom
 from harness.errors import RiftError
@@ -90,6 +90,7 @@ class Timeline(Struct, frozen=True):
 class _Active:
     fault: Fault
     aim: Aim
+    before: list[Symptom]
     context: AbstractAsyncContextManager[None]
 
 
@@ -101,11 +102,17 @@ class Nemesis:
     ) -> None:
         self._lab, self._faults, self._ledger, self._clock, self._say = lab, faults, ledger, clock, say
         self._active: dict[str, _Active] = {}
+        self.busy = False
+        """Whether a fault is being injected or undone right now."""
 
     @property
     def active(self) -> tuple[Op, ...]:
         """The ``stop`` operations that would end every fault that still acts, youngest first."""
         return tuple(_op("stop", active.fault, active.aim, id_, 0.0) for id_, active in reversed(self._active.items()))
+
+    def touches(self, node: str) -> bool:
+        """Whether a fault that acts now is aimed at ``node``."""
+        return any(node in active.aim.nodes for active in self._active.values())
 
     async def invoke(self, op: Op) -> dict[str, Any]:
         """Inject (``start``) or undo (``stop``) the fault; the answer is the completion's value.
@@ -113,9 +120,11 @@ class Nemesis:
         An error of the fault itself is an answer too: it did not bite, or it did not heal. Raises StoreError when the
         ledger cannot be written.
         """
-        if op.f == "start":
-            return await self._start(op)
-        return await self._stop(op)
+        self.busy = True
+        try:
+            return await (self._start(op) if op.f == "start" else self._stop(op))
+        finally:
+            self.busy = False
 
     async def _start(self, op: Op) -> dict[str, Any]:
         id_, fault = op.value["id"], self._faults[op.key]
@@ -132,7 +141,7 @@ class Nemesis:
         self._ledger.write(id_, state="injecting", start_ns=applied_ns, before=_seen(before))
         during: list[Symptom] = []
         if not why:
-            why = await self._enter(id_, fault, aim)
+            why = await self._enter(id_, fault, aim, before)
         if not why:
             during, why = await self._probe(fault, aim)
         why = why or effective(before, during)
@@ -141,13 +150,13 @@ class Nemesis:
         self._say(f"{fault.name}: {aim.says}" + ("" if bit else f" DID NOT BITE: {why}"))
         return says | {"applied_ns": applied_ns, "effective": bit, "why": why}
 
-    async def _enter(self, id_: str, fault: Fault, aim: Aim) -> str:
+    async def _enter(self, id_: str, fault: Fault, aim: Aim, before: list[Symptom]) -> str:
         context = fault.apply(self._lab, aim)
         try:
             await context.__aenter__()
         except (RiftError, OSError, TimeoutError) as error:
             return f"could not be injected: {error}"
-        self._active[id_] = _Active(fault, aim, context)
+        self._active[id_] = _Active(fault, aim, before, context)
         return ""
 
     async def _stop(self, op: Op) -> dict[str, Any]:
@@ -175,7 +184,7 @@ class Nemesis:
         limit_ns = self._clock.now_ns() + round(HEAL_LIMIT_S * NS_PER_S)
         while True:
             after, why = await self._probe(active.fault, active.aim)
-            why = why or healed(after)
+            why = why or healed(after, active.before)
             if not why or self._clock.now_ns() > limit_ns:
                 return after, why
             await asyncio.sleep(0.2)
@@ -204,4 +213,4 @@ def _but_id(says: dict[str, Any]) -> dict[str, Any]:
 
 
 def _seen(symptoms: Sequence[Symptom]) -> list[dict[str, Any]]:
-    return [{"thing": each.thing, "bitten": each.bitten, "seen": each.seen} for each in symptoms]
+    return [to_builtins(symptom) for symptom in symptoms]

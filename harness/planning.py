@@ -16,7 +16,7 @@ from harness.model.plan import Plan
 from harness.model.seeds import fresh_seed
 from harness.model.topology import Profile, Topology
 
-DEFAULT_FAULTS: Final = ("partition-region", "blackhole-region", "kill-leader", "pause-leader")
+DEFAULT_FAULTS: Final = ("partition-leader", "blackhole-region", "kill-leader", "pause-leader")
 """A polite cut, a silent one, a crash and a stall: the four that break most systems. Those that a topology or target
 offers no victim for are left out."""
 DEFAULT_TOPOLOGY: Final = "three-regions"

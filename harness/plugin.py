@@ -125,7 +125,7 @@ def _demand(run: Run) -> None:
         pytest.skip(f"{run.plan.target} does not claim what {run.plan.workload} judges; reported only: {run.folder}")
 
 
-COMMON: Final = frozenset({"stats", "attested", "recovery", "errors", "availability"})
+COMMON: Final = frozenset({"stats", "attested", "recovery", "died", "errors", "availability"})
 """Checkers that every run gets, whatever it promises."""
 
 
@@ -146,4 +146,4 @@ def _attach(run: Run) -> None:
     allure.attach(story, "explanation", allure.attachment_type.TEXT)
     report = run.folder / "report.html"
     if report.exists():
-        allure.attach.file(str(report), "report", allure.attachment_type.HTML)
+        allure.attach(report.read_text(encoding="utf-8"), "report", allure.attachment_type.HTML)

@@ -51,7 +51,7 @@ def _folder(kind: str) -> Path:
 
 def target(name: str, options: dict[str, str] | None = None) -> Target:
     """The target called ``name`` (``etcd``), or defined by a file of yours (``./mine.py``)."""
-    made = _attribute(target_module(name), "make")
+    made = _attribute(_module(name, "target"), "make")
     try:
         found: Target = made(**(options or {}))
     except TypeError as error:
@@ -59,9 +59,10 @@ def target(name: str, options: dict[str, str] | None = None) -> Target:
     return _shaped(found, ("name", "claims", "speaks", "ports", "needs_names", "launch", "ready", "connect"), name)
 
 
-def target_module(name: str) -> ModuleType:
-    """The module that makes the target ``name``; loading it starts nothing and needs no server."""
-    return _module(name, "target")
+def sentence(kind: str, name: str) -> str:
+    """The first sentence of the plugin's own file, for lists; loading it starts nothing and needs no server."""
+    text = " ".join((_module(name, kind).__doc__ or "").split("\n\n")[0].split())
+    return text.split(". ")[0].rstrip(".").replace("``", "")
 
 
 def workload(name: str) -> Workload:

@@ -29,6 +29,9 @@ from harness.model.op import FAIL, INFO, OK, Op
 FLUSH_EVERY_S: Final = 0.25
 PENDING_S: Final = 0.01
 """How soon a generator that had nothing to do is asked again, should nothing happen meanwhile."""
+REST_S: Final = (0.0, 0.01, 0.05, 0.2)
+"""How long a thread rests after its first, second, ... refusal in a row. Refusals cost a system no time: without a rest
+the clients of a dead node would use up the schedule that was meant for all."""
 SYNC_EVERY: Final = 4
 """Every fourth flush waits for the disk, so that even a power cut costs about a second."""
 
@@ -64,6 +67,7 @@ class Runner:
         self._clients: list[Client | None] = [None] * len(places)
         self._ctx = Context.start(clients=len(places))
         self._done: deque[tuple[int, Op]] = deque()
+        self._refusals = [0] * (len(places) + 1)
         self._wake: asyncio.Future[None] | None = None
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -82,7 +86,7 @@ class Runner:
                 for task in running:
                     task.cancel()
         except BaseExceptionGroup as group_error:
-            raise _first(group_error) from group_error
+            raise first_error(group_error) from group_error
         finally:
             self.journal.flush()
 
@@ -183,6 +187,14 @@ class Runner:
             self.counts[type_] += 1
         if type_ == INFO and op.process >= 0:
             self._retire(thread)
+        self._refusals[thread] = self._refusals[thread] + 1 if type_ == FAIL else 0
+        rest_s = REST_S[min(self._refusals[thread], len(REST_S)) - 1] if type_ == FAIL else 0.0
+        if rest_s:
+            asyncio.get_running_loop().call_later(rest_s, self._release, thread, event)
+        else:
+            self._release(thread, event)
+
+    def _release(self, thread: int, event: Op) -> None:
         self._done.append((thread, event))
         self._ring()
 
@@ -283,9 +295,10 @@ def _calm_collector() -> Iterator[None]:
         gc.unfreeze()
 
 
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+def first_error(group: BaseExceptionGroup[Any]) -> BaseException:
+    """The first error in a group of groups: what a person should read."""
     for error in group.exceptions:
-        return _first(error) if isinstance(error, BaseExceptionGroup) else error
+        return first_error(error) if isinstance(error, BaseExceptionGroup) else error
     return group
 
 

@@ -2,7 +2,7 @@
 
 The difference between ``fail`` and ``info`` is decided here for every client that speaks HTTP. Before the first
 byte is written the operation certainly did not happen (Refused); afterwards nobody knows (Unsure). General
-HTTP clients hide that moment behind pools and retries, and cost about five times the CPU per request.
+HTTP clients hide that moment behind pools and retries, and cost ten times the CPU per request.
 """
 
 from __future__ import annotations

@@ -14,17 +14,19 @@ LAYERS = (
     {"errors"},
     {"model"},
     {"contracts"},
-    {"generators", "kernels", "formats", "links", "topologies"},
+    {"generators", "kernels", "formats", "links", "topologies", "wire"},
     {"testbeds", "checkers", "faults", "journal", "ledger"},
     {"workloads", "registry", "store"},
     {"runner", "nemesis", "catalogue", "serving", "planning", "console"},
+    {"guard"},
     {"experiment"},
     {"execute"},
     {"cli", "plugin"},
+    {"__main__"},
 )
 RANK = {room: rank for rank, layer in enumerate(LAYERS) for room in layer}
 OUTSIDE = {  # folders that are found by path, and what of the engine they may know
-    "fixtures": {"errors", "model", "contracts"},
+    "fixtures": {"errors", "model", "contracts", "wire"},
     "reports": {"errors", "model", "contracts"},
     "suites": {"errors", "model", "contracts", "workloads", "faults", "checkers"},
 }

@@ -28,8 +28,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     time_limit_s: float = 30.0
     recovery_limit_s: float = 30.0
     op_timeout_s: float = 2.0
-    fault_every_s: float = 9.0
-    fault_for_s: float = 5.0
+    fault_every_s: float = 7.0
+    fault_for_s: float = 4.0
     keys: int = 0
     schedule_hash: str = ""
     replay: str = ""

@@ -1,0 +1,58 @@
+"""Did every region come back after the last fault was undone? "Never came back" is not "lost data"."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from harness.checkers.wording import count, span
+from harness.model.clock import NS_PER_S
+from harness.model.history import History, Operation
+from harness.model.op import OK
+from harness.model.verdict import Valid, Verdict
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """False when a region was tried for at least ``patience_s`` after the last heal and nothing succeeded there;
+    unknown when nothing was tried, or not for so long."""
+
+    patience_s: float = 5.0
+    name: str = "recovery"
+
+    def check(self, history: History) -> Verdict:
+        if not history.faults:
+            return Verdict(checker=self.name, valid=Valid.TRUE, summary="no fault, so nothing to recover from")
+        healed_ns = max(fault.end_ns for fault in history.faults)
+        after: dict[str, list[Operation]] = {op.region: [] for op in history.operations}
+        for op in history.operations:
+            if op.start_ns >= healed_ns or (op.end_ns >= healed_ns and op.type == OK):
+                after[op.region].append(op)
+        back_s = {region: _back_s(ops, healed_ns) for region, ops in after.items()}
+        silent = [region for region, seconds in back_s.items() if seconds is None]
+        tried_s = {region: _tried_s(after[region], healed_ns, history.end_ns) for region in silent}
+        dead = [region for region in silent if tried_s[region] >= self.patience_s]
+        details = {"back_after_s": back_s, "tried_s": tried_s}
+        if dead:
+            told = ", ".join(
+                f"{region or 'the system'} never came back: {count(len(after[region]), 'operation')} tried over "
+                f"{tried_s[region]:.1f} s after the last heal, none succeeded"
+                for region in dead
+            )
+            return Verdict(checker=self.name, valid=Valid.FALSE, summary=told, details=details)
+        if silent or not back_s:
+            cause = f"after the last heal nobody tried long enough in {', '.join(silent) or 'any region'}"
+            return Verdict(checker=self.name, valid=Valid.UNKNOWN, summary=cause, cause=cause, details=details)
+        slowest = max(back_s.values(), key=lambda seconds: seconds or 0.0) or 0.0
+        within = span(round(slowest * NS_PER_S))
+        summary = f"{count(len(back_s), 'region')} served again at most {within} after the last heal"
+        return Verdict(checker=self.name, valid=Valid.TRUE, summary=summary, details=details)
+
+
+def _back_s(operations: list[Operation], healed_ns: int) -> float | None:
+    return min((round((op.end_ns - healed_ns) / NS_PER_S, 3) for op in operations if op.type == OK), default=None)
+
+
+def _tried_s(operations: list[Operation], healed_ns: int, end_ns: int) -> float:
+    """From the heal to the end of the last attempt; an attempt nobody saw end lasts as long as the history."""
+    last_ns = max((min(op.seen_end_ns, end_ns) for op in operations), default=healed_ns)
+    return round((last_ns - healed_ns) / NS_PER_S, 3)

@@ -1,0 +1,187 @@
+"""Why a register's history is not linearizable, for people: one sentence, a few operations, the argument."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from harness.checkers.wording import amid, and_more, client, count, moment, span, thing
+from harness.kernels.linearize import ANY, KEEP, Decision
+from harness.kernels.models import Compiled, Effect, Model, freeze
+from harness.kernels.reduce import reduced
+from harness.model.history import FaultWindow, Operation
+from harness.model.op import FAIL, INFO, OK
+from harness.model.verdict import Excerpt, Marked
+
+SHOWN: Final = 12
+"""An excerpt shows at most so many operations."""
+
+
+@dataclass(frozen=True)
+class Story:
+    """An excerpt and its ``kind``: ``stale``, ``lost``, ``phantom``, ``dirty``, ``future`` or ``disorder``."""
+
+    kind: str
+    excerpt: Excerpt
+    culprit: Operation
+
+
+@dataclass(frozen=True)
+class _Case:
+    """All that is known about one failing object. ``few`` are positions of calls that fail already."""
+
+    key: Any
+    every: Sequence[Operation]
+    model: Model
+    compiled: Compiled
+    decision: Decision
+    culprit: Operation
+    few: Sequence[int]
+
+    @property
+    def needed(self) -> int:
+        return self.compiled.calls[self.decision.culprit or 0].needs
+
+    @property
+    def value(self) -> Any:
+        return self.compiled.states[self.needed]
+
+
+def story(
+    key: Any,
+    every: Sequence[Operation],
+    model: Model,
+    compiled: Compiled,
+    decision: Decision,
+    faults: Sequence[FaultWindow],
+) -> Story:
+    """Explain a decision that is not valid. ``every`` holds the object's operations, the failed ones included."""
+    which = decision.culprit or 0
+    few = reduced(compiled.calls, which)
+    case = _Case(key, every, model, compiled, decision, compiled.operations[which], few)
+    kind, why, witness = _diagnosis(case)
+    trouble = amid(faults, case.culprit.start_ns, case.culprit.end_ns)
+    before = amid(faults, witness.start_ns, witness.end_ns) if witness is not None and witness.type == OK else ""
+    title = f"{_claim(case)}, {why}" + (f", {trouble}" if trouble else f" {before}" if before else "")
+    involved = sorted({id(op): op for op in (*_few(case), *((witness,) if witness else ()))}.values(), key=_by_start)
+    shown = _shown(case, involved, witness)
+    steps = (*(marked.note for marked in shown), *_steps(case, len(involved) - len(shown), kind, witness))
+    steps += tuple(f"Then: {told}." for told in dict.fromkeys((before, trouble)) if told)
+    return Story(kind, Excerpt(title=title, operations=shown, steps=steps, key=key), case.culprit)
+
+
+def _diagnosis(case: _Case) -> tuple[str, str, Operation | None]:
+    """The kind of violation, the second half of its sentence, and the operation that bears witness."""
+    writers = [op for op in case.every if _leaves(case.model, op, case.value)]
+    if case.needed != 0 and not [op for op in writers if op.type != FAIL]:
+        if not writers:
+            is_cas = case.culprit.f == "cas"
+            why = f"but nobody ever wrote {thing(case.value)}" if is_cas else "a value that nobody ever wrote"
+            return "phantom", why, None
+        verb = "compare-and-set to" if writers[0].f == "cas" else "write of"
+        failed = f"client {writers[0].process}'s {verb} {thing(case.value)} had failed"
+        return "dirty", f"but {failed}, so it certainly did not happen", writers[0]
+    early = [op for op in writers if op.type != FAIL and op.start_index < case.culprit.end_index]
+    if case.needed != 0 and not early:
+        first = min((op for op in writers if op.type != FAIL), key=lambda op: op.start_index)
+        ahead = span(first.start_ns - case.culprit.end_ns)
+        return "future", f"{ahead} before {client(first)} began to write {thing(case.value)}", first
+    newer = _newer(case)
+    if newer is None:
+        could = and_more(_holdable(case), 4)
+        return "disorder", f"but in every order of what came before, {_object(case)} held {could} then", None
+    kind = "lost" if _never_seen_again(case, newer) else "stale"
+    return kind, f"{span(case.culprit.start_ns - newer.end_ns)} after {_deed(case, newer)}", newer
+
+
+def _newer(case: _Case) -> Operation | None:
+    """The last operation before the culprit that shows another value: acknowledged if there is one, else read."""
+    before = [
+        (which, case.compiled.operations[which])
+        for which in case.few
+        if case.compiled.operations[which].end_index < case.culprit.start_index
+    ]
+    wrote = [op for which, op in before if case.compiled.calls[which].leaves not in (KEEP, case.needed)]
+    read = [op for which, op in before if case.compiled.calls[which].needs not in (ANY, case.needed)]
+    return max(wrote or read, key=lambda op: op.end_index, default=None)
+
+
+def _never_seen_again(case: _Case, newer: Operation) -> bool:
+    """Whether nothing that began after ``newer`` ended saw its value, though two looks or more could have."""
+    effect = case.model(newer) or Effect()
+    value = effect.leaves if newer.f != "read" else effect.needs
+    looks = [op for op in case.every if op.type == OK and op.f != "write" and op.start_index > newer.end_index]
+    return len(looks) > 1 and not any(freeze((case.model(op) or Effect()).needs) == freeze(value) for op in looks)
+
+
+def _leaves(model: Model, op: Operation, value: Any) -> bool:
+    effect = model(op)
+    return effect is not None and op.f != "read" and freeze(effect.leaves) == freeze(value)
+
+
+def _object(case: _Case) -> str:
+    return "the register" if case.key is None else f"key {case.key}"
+
+
+def _of(case: _Case) -> str:
+    return "" if case.key is None else f" of key {case.key}"
+
+
+def _claim(case: _Case) -> str:
+    op = case.culprit
+    if op.f == "cas":
+        old, new = op.value
+        return f"{client(op)} was told that its compare-and-set{_of(case)} from {thing(old)} to {thing(new)} succeeded"
+    return f"{client(op)} read {thing(case.value)}{_of(case)}"
+
+
+def _deed(case: _Case, op: Operation) -> str:
+    if op.f == "read":
+        return f"{client(op)} had read the newer {thing(op.result)}"
+    if op.f == "cas":
+        change = f"from {thing(op.value[0])} to {thing(op.value[1])}"
+        return f"client {op.process}'s compare-and-set {change} was acknowledged"
+    return f"client {op.process}'s write of {thing(op.value)} was acknowledged"
+
+
+def _holdable(case: _Case) -> list[str]:
+    return [thing(case.compiled.states[state]) for state in sorted(case.decision.states)] or ["another value"]
+
+
+def _few(case: _Case) -> list[Operation]:
+    return [case.compiled.operations[which] for which in case.few]
+
+
+def _by_start(op: Operation) -> int:
+    return op.start_index
+
+
+def _shown(case: _Case, involved: Sequence[Operation], witness: Operation | None) -> tuple[Marked, ...]:
+    """The culprit, the witness, and what ended nearest to the culprit; at most ``SHOWN``, by start."""
+    marks = {id(witness): "witness", id(case.culprit): "culprit"}
+    nearest = sorted(involved, key=lambda op: (id(op) in marks, min(op.end_index, case.culprit.end_index)))
+    chosen = sorted(nearest[-SHOWN:], key=_by_start)
+    return tuple(Marked(operation=op, mark=marks.get(id(op), "context"), note=_tell(op)) for op in chosen)
+
+
+def _tell(op: Operation) -> str:
+    """``client 3 in eu-west-1 read 7 (2.822 to 2.824 s)``"""
+    if op.f == "read":
+        deed = f"read {thing(op.result)}"
+    elif op.f == "cas":
+        deed = f"compare-and-set {thing(op.value[0])} to {thing(op.value[1])}"
+    else:
+        deed = f"{op.f} {thing(op.value)}"
+    end = {OK: moment(op.seen_end_ns), FAIL: f"failed at {moment(op.seen_end_ns)}", INFO: "outcome unknown"}[op.type]
+    return f"{client(op)}: {deed} ({moment(op.start_ns)} to {end})"
+
+
+def _steps(case: _Case, left_out: int, kind: str, witness: Operation | None) -> Iterator[str]:
+    if left_out > 0:
+        yield f"{count(left_out, 'other operation')} on {_object(case)} belong to the argument and are not shown."
+    if case.decision.states and kind in ("stale", "lost", "disorder"):
+        yield f"When {client(case.culprit)} asked, {_object(case)} could only hold {and_more(_holdable(case), 6)}."
+    if kind == "lost" and witness is not None:
+        yield f"Nothing that began after {moment(witness.end_ns)} saw what {client(witness)} had written."
+    yield f"No order of the operations on {_object(case)} up to {moment(case.culprit.end_ns)} explains this."

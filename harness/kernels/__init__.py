@@ -1,0 +1,1 @@
+"""The fast algorithms that checkers share; they know neither files nor sentences."""

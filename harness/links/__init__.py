@@ -1,0 +1,1 @@
+"""Links: every path between two regions, its control and the embedded server that shapes it."""

@@ -1,0 +1,239 @@
+"""The local testbed: a regional cluster as processes on this machine, every region border behind a link.
+
+Nothing is left when it is left: not after an error half-way through the start, not after Ctrl-C; and what
+``kill -9`` of the harness leaves, the kernel ends or the next run removes (see ``leftovers``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from harness.contracts import Leads, Seat, Target
+from harness.errors import TestbedError
+from harness.links.beacon import Beacon
+from harness.links.choose import open_server
+from harness.links.control import LinkFleet
+from harness.model.topology import Node, Topology
+from harness.testbeds import leftovers
+from harness.testbeds.addresses import AddressPlan, take_addresses
+from harness.testbeds.leases import Lease
+from harness.testbeds.leftovers import drop_node_data
+from harness.testbeds.nodes import READY_LIMIT_S, LocalNodes, all_or_none
+from harness.testbeds.processes import Process, Supervisor
+
+_LEADER_LIMIT_S = 3.0
+_VERIFY_TRIES = 4
+
+
+class LocalTestbed:
+    """A lab on this machine, up between ``async with`` and its end.
+
+    ``folder`` is the run's folder, ``run_id`` is unique among all runs of this machine. ``say`` is told what is
+    going on, in one line each. With ``keep_data`` the nodes' data outlives the run (their logs always do).
+    ``measurements`` holds, once up: ``startup_s``, ``link_server``, and ``links`` (per ordered pair ``rtt_ms``
+    and ``preset_ms``).
+    """
+
+    links: LinkFleet
+    nodes: LocalNodes
+
+    def __init__(
+        self,
+        topology: Topology,
+        target: Target,
+        folder: Path,
+        run_id: str,
+        seed: int,
+        link_server_url: str | None = None,
+        say: Callable[[str], None] = lambda line: None,
+        ready_limit_s: float = READY_LIMIT_S,
+        keep_data: bool = False,
+    ) -> None:
+        self.topology = topology
+        self.target = target
+        self.folder = folder
+        self.run_id = run_id
+        self.seed = seed
+        self.measurements: dict[str, Any] = {}
+        self._link_server_url = link_server_url
+        self._say = say
+        self._ready_limit_s = ready_limit_s
+        self._keep_data = keep_data
+        self._prefix = f"rift-{run_id}"
+        self._undo = AsyncExitStack()
+        self._plan: AddressPlan
+
+    # --- up and down -----------------------------------------------------------------------------
+
+    async def __aenter__(self) -> LocalTestbed:
+        try:
+            await self._bring_up()
+        except BaseException as error:
+            await self._take_down(error)
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._take_down(error)
+
+    async def _bring_up(self) -> None:
+        began = time.monotonic()
+        await self._remove_leftovers()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        # The lease comes first and goes last: until everything is gone, somebody must be able to find it.
+        lease = Lease(self.run_id, self.folder, self._link_server_url, self._prefix)
+        self._undo.callback(lease.release)
+        self._plan = await asyncio.to_thread(take_addresses, self.topology, self.target.ports)
+        self._undo.callback(self._plan.slot.release)
+        if not self._keep_data:
+            self._undo.callback(drop_node_data, self.folder)
+        supervisor = Supervisor(self.run_id, self.folder)
+        self._undo.push_async_callback(supervisor.close)
+        await self._open_links(supervisor)
+        await self._start_nodes(supervisor)
+        self.measurements["startup_s"] = round(time.monotonic() - began, 3)
+        self._say(f"up after {self.measurements['startup_s']:.1f} s")
+
+    async def _remove_leftovers(self) -> None:
+        for leftover in await asyncio.to_thread(leftovers.find):
+            self._say(f"removing what a dead run left: {leftover}")
+            try:
+                await leftovers.remove([leftover])
+            except TestbedError as error:
+                self._say(f"{error}; going on without")  # what is in our way fails by name when we need it
+
+    async def _open_links(self, supervisor: Supervisor) -> None:
+        async def spawn(name: str, argv: Sequence[str], log: Path) -> _Helper:
+            return _Helper(supervisor, await supervisor.start(name, argv, log))
+
+        server = await open_server(self._link_server_url, spawn, self.folder, self.seed)
+        self._undo.push_async_callback(server.close)
+        self._link_server = server
+        self.measurements["link_server"] = {"kind": server.kind, "version": server.version, "url": server.url}
+        self._say(f"links: {server.kind} {server.version} at {server.url}")
+        beacons = {region: self._plan.beacon(region) for region in self.topology.region_ids}
+        for address in beacons.values():
+            beacon = await Beacon.open(address)
+            self._undo.push_async_callback(beacon.close)
+        self.links = await LinkFleet.open(
+            server,
+            self.topology,
+            self.target.ports,
+            listen_at=lambda region, node, port: self._plan.reach(region, node)[port.name],
+            upstream_of=lambda node, port: self._plan.listen(node)[port.name],
+            beacon_listen_at=self._plan.beacon_link,
+            beacons=beacons,
+            prefix=self._prefix,
+        )
+        self._undo.push_async_callback(self.links.close)
+
+    async def _start_nodes(self, supervisor: Supervisor) -> None:
+        home = {seat.node.id: seat for seat in self.seats()}
+        self.nodes = LocalNodes(self.target, self._plan, home, supervisor, self.folder, self.seed)
+        self._undo.push_async_callback(self.nodes.end_all)
+        self._say(f"starting {len(home)} nodes of {self.target.name} in {len(self.topology.regions)} regions")
+        await all_or_none(self.nodes.start_all(self._ready_limit_s), self._verify_links(tries=1))
+        if "links" not in self.measurements:
+            await self._verify_links(tries=_VERIFY_TRIES)
+        if "links" not in self.measurements:
+            self.measurements["links"] = await self.links.verify()
+
+    async def _verify_links(self, tries: int) -> None:
+        """Measure every pair. Starting nodes or neighbours may keep the machine busy: one failure decides nothing."""
+        for _ in range(tries):
+            try:
+                self.measurements["links"] = await self.links.verify()
+                return
+            except TestbedError as error:
+                self._say(f"{error} Measuring again.")
+
+    async def _take_down(self, error: BaseException | None) -> None:
+        """Run every undoing step, whatever the others do and however often we are cancelled meanwhile. What fails
+        here is raised, or added to ``error`` as a note: it must not hide what went wrong first."""
+        closing = asyncio.ensure_future(self._undo.aclose())
+        cancelled = False
+        while not closing.done():
+            try:
+                await asyncio.wait([closing])
+            except asyncio.CancelledError:
+                cancelled = True
+        # The loop itself cancels every task when Ctrl-C comes twice; the steps after the interrupted one still ran.
+        cancelled = cancelled or closing.cancelled()
+        failure = None if closing.cancelled() else closing.exception()
+        if failure is not None and error is not None:
+            error.add_note(f"cleaning up failed, too: {failure}; run `rift heal`")
+        elif failure is not None:
+            raise failure
+        if cancelled and not isinstance(error, asyncio.CancelledError):
+            raise asyncio.CancelledError
+
+    # --- the lab ---------------------------------------------------------------------------------
+
+    async def leader(self) -> str | None:
+        """The leader as the nodes themselves see it; the question does not cross any link."""
+        if not isinstance(self.target, Leads):
+            return None
+        try:
+            async with asyncio.timeout(_LEADER_LIMIT_S):
+                return await self.target.leader(self.seats())
+        except TimeoutError:
+            return None
+
+    def lost(self) -> str:
+        """Empty while the link server runs, else what happened to it."""
+        server = self._link_server
+        return f"link server (pid {server.pid}) is gone; see the end of {self.folder}/link*.log" if server.gone else ""
+
+    @property
+    def logs(self) -> dict[str, Path]:
+        """Every node's log file."""
+        return {node.id: self.nodes.log(node.id) for node in self.topology.nodes}
+
+    def seats(self, region: str | None = None) -> tuple[Seat, ...]:
+        """Every node as a client in ``region`` reaches it; without one, each node as seen from its own region."""
+        return tuple(self.seat(region or node.region, node.id) for node in self.topology.nodes)
+
+    def seat(self, region: str, node_id: str) -> Seat:
+        """A client's place in ``region``, connected to ``node_id``; KeyError when either is unknown."""
+        if region not in self.topology.region_ids:
+            raise KeyError(region)
+        node = self.topology.node(node_id)
+        return Seat(region, node, self._plan.reach(region, node), self.topology)
+
+    def seat_for_client(self, i: int) -> Seat:
+        """Where client ``i`` sits: regions in turn, and in each the nearest node first, so that with enough clients
+        both the local and every cross-region path is used."""
+        regions = self.topology.region_ids
+        region = regions[i % len(regions)]
+        nodes = sorted(self.topology.nodes, key=lambda node: (self._distance_ms(region, node), node.index))
+        return self.seat(region, nodes[i // len(regions) % len(nodes)].id)
+
+    def _distance_ms(self, region: str, node: Node) -> float:
+        return -1.0 if node.region == region else self.topology.between(region, node.region).rtt_ms
+
+
+@dataclass(frozen=True)
+class _Helper:
+    """A supervised process as the links know it."""
+
+    supervisor: Supervisor
+    process: Process
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def alive(self) -> bool:
+        return self.process.state() != "dead"
+
+    async def terminate(self) -> None:
+        await self.supervisor.terminate(self.process, limit_s=2.0)

