@@ -6,6 +6,7 @@ import asyncio
 import signal
 import sys
 from collections.abc import Coroutine
+from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
@@ -52,15 +53,24 @@ def _until_done(work: Coroutine[Any, Any, None]) -> None:
     """Run ``work`` on a fresh event loop; however it ends, no process that it started goes on."""
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_ended_by_sigterm(work))
+            runner.run(_stoppable(work))
     finally:
         processes.end_mine()
 
 
-async def _ended_by_sigterm(work: Coroutine[Any, Any, None]) -> None:
-    task = asyncio.current_task()
-    assert task is not None
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+async def _stoppable(work: Coroutine[Any, Any, None]) -> None:
+    """Do ``work``. The first signal cancels it, and it cleans up; a second one kills what there is to clean up."""
+    task, heard = asyncio.current_task(), count(1)
+
+    def stop() -> None:
+        assert task is not None
+        task.cancel()
+        if next(heard) > 1:
+            processes.end_mine()
+
+    # Handlers of the loop's own: a KeyboardInterrupt would tear whichever callback happens to run.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop)
     await work
 
 

@@ -106,8 +106,8 @@ def test_the_same_seed_gives_the_same_schedule_and_another_seed_another() -> Non
 
 
 def test_the_schedule_hash_covers_faults_and_load() -> None:
-    base = {"seed": 7}
-    others = [
+    base: dict[str, Any] = {"seed": 7}
+    others: list[dict[str, Any]] = [
         {"faults": "none"},
         {"numbers": {"rate_hz": 10.0}},
         {"numbers": {"time_limit_s": 12.0}},

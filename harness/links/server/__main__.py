@@ -28,7 +28,7 @@ def main() -> int:
     """Parse the command line and serve; the exit code is 0 after a signal, 3 when the address cannot be had."""
     parser = argparse.ArgumentParser(prog="python -m harness.links.server", description="The embedded link server.")
     parser.add_argument("--host", default="localhost", help="where the API listens (default: localhost)")
-    parser.add_argument("--port", type=int, default=8474, help="its port (default: 8474); 0 takes a free one")
+    parser.add_argument("--port", type=_port, default=8474, help="its port (default: 8474); 0 takes a free one")
     parser.add_argument("--seed", type=int, default=None, help="decides jitter, toxicity and slices (default: random)")
     parser.add_argument("--version", action="version", version=f"link server, API of Toxiproxy {VERSION}")
     args = parser.parse_args()
@@ -39,6 +39,13 @@ def main() -> int:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     return 0
+
+
+def _port(text: str) -> int:
+    number = int(text)
+    if not 0 <= number <= 0xFFFF:
+        raise argparse.ArgumentTypeError(f"{text} is not a port; give 0 to 65535")
+    return number
 
 
 def _allow_many_connections() -> None:
@@ -54,9 +61,8 @@ async def _serve(host: str, port: int, seed: int) -> None:
     proxies = Proxies(seed)
     try:
         server = await http.serve(host, port, Api(proxies).answer)
-    except (OSError, OverflowError) as error:
-        known = isinstance(error, OSError) and (error.errno or 0) > 0
-        reason = os.strerror(error.errno) if known else str(error)  # type: ignore[union-attr,arg-type]
+    except OSError as error:
+        reason = os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror
         raise TestbedError(
             f"the link server cannot listen on {host}:{port}: {reason}; choose another --host or --port"
         ) from None
