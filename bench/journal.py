@@ -27,7 +27,8 @@ def events(operations: int) -> Iterator[Op]:
     for i in range(operations):
         bits, rng = rng.bits()
         time_ns += 30_000 + bits % 40_000
-        common: dict[str, Any] = {"process": i % CLIENTS, "key": i // 200, "region": f"region-{i % 3}", "node": f"n{i % 3 + 1}"}
+        common: dict[str, Any] = {"process": i % CLIENTS, "key": i // 200}
+        common |= {"region": f"region-{i % 3}", "node": f"n{i % 3 + 1}"}
         f = "write" if i % 2 else "read"
         yield Op(type=INVOKE, f=f, value=i if i % 2 else None, time_ns=time_ns, index=2 * i, **common)
         yield Op(type=OK, f=f, value=i, time_ns=time_ns + bits % 400_000, index=2 * i + 1, **common)

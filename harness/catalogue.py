@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from harness import registry, topologies
+from harness.contracts import Installed
+from harness.errors import TestbedError
+from harness.testbeds.powers import Power
 
 KINDS: Final = {"targets": "target", "workloads": "workload", "faults": "fault", "reports": "renderer"}
 
@@ -14,6 +17,20 @@ def everything() -> dict[str, dict[str, str]]:
     found = {kind: {name: registry.sentence(one, name) for name in registry.names(one)} for kind, one in KINDS.items()}
     found["topologies"] = _topologies()
     return found
+
+
+def servers() -> tuple[Power, ...]:
+    """For each target that needs an installed server, whether it is here."""
+    found: list[Power] = []
+    for name in registry.names("target"):
+        target = registry.target(name)
+        if not isinstance(target, Installed):
+            continue
+        try:
+            found.append(Power(name, True, target.server()))
+        except TestbedError as error:
+            found.append(Power(name, False, str(error)))
+    return tuple(found)
 
 
 def as_text(found: dict[str, dict[str, str]]) -> str:

@@ -140,9 +140,10 @@ def list_(json: Json = False) -> int:
 @app.command()
 def doctor(json: Json = False) -> int:
     """Show what this machine offers, and what to install for the rest."""
+    from harness import catalogue
     from harness.testbeds import powers
 
-    return _tell(powers.powers(), _as_lines, json)
+    return _tell([*powers.powers(), *catalogue.servers()], _as_lines, json)
 
 
 @app.command()

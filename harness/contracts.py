@@ -130,6 +130,14 @@ class Leads(Protocol):
         """The leader's node id as the given nodes see it (most recent term), or None. Must return within 2 s."""
 
 
+@runtime_checkable
+class Installed(Protocol):
+    """A target whose server has to be installed; ``rift doctor`` asks."""
+
+    def server(self) -> str:
+        """Where the server is. Raises TestbedError that says how to get it."""
+
+
 # --- what clients do, what judges say ------------------------------------------------------------
 
 

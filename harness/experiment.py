@@ -46,6 +46,8 @@ from harness.store import RunFolder
 from harness.testbeds.local import LocalTestbed
 
 AS_FAST_AS_POSSIBLE_S = 1e-9
+LATE_MS = 50.0
+"""A dispatch this late at the 99th percentile is no longer noise beside cross-region latencies."""
 
 
 class Watcher(Protocol):
@@ -261,7 +263,7 @@ def judge_run(run: Run) -> tuple[Verdict, ...]:
         verdict if claimed else msgspec.structs.replace(verdict, judged=False)
         for verdict in judge(run.history, parts.workload.checkers())
     ]
-    verdicts += judge(run.history, _common(bool(run.plan.faults)))
+    verdicts += [*judge(run.history, _common(bool(run.plan.faults))), kept_up(run.measurements)]
     sanity = Assumptions().check(run.history)
     if sanity.valid is not Valid.TRUE:
         return (sanity, *(_unknown(verdict, sanity.cause or sanity.summary) for verdict in verdicts))
@@ -269,6 +271,24 @@ def judge_run(run: Run) -> tuple[Verdict, ...]:
         why = f"the run did not finish ({run.state}{': ' + run.problem if run.problem else ''})"
         return tuple(_unknown(verdict, why) if verdict.valid is Valid.TRUE else verdict for verdict in verdicts)
     return tuple(verdicts)
+
+
+def kept_up(measurements: dict[str, Any]) -> Verdict:
+    """Whether the harness itself was fast enough; a finding about us, so it is only reported.
+
+    Late dispatch makes latencies and availability look worse than they are. Consistency verdicts do not suffer.
+    """
+    lag = measurements.get("scheduler_lag_ms") or {}
+    told = f"operations were sent {lag['p99']:g} ms late at p99, {lag['max']:g} ms at most" if lag else ""
+    late = bool(lag) and lag["p99"] > LATE_MS
+    return Verdict(
+        checker="harness",
+        valid=Valid.UNKNOWN if late or not lag else Valid.TRUE,
+        summary=f"the harness {'did not keep' if late else 'kept'} up: {told}" if lag else "scheduler lag unmeasured",
+        cause=f"the machine was overloaded: {told}; latencies are partly ours" if late else "" if lag else "no figures",
+        judged=False,
+        details=dict(lag),
+    )
 
 
 def _common(faults_planned: bool) -> Sequence[Any]:

@@ -38,21 +38,23 @@ def schedule(
     """The nemesis operations of a run with their planned times: one fault at a time, every ``every_s`` for ``for_s``.
 
     Faults are dealt from a shuffled deck, so that each comes once before any comes twice; victims are drawn evenly.
-    Every fault ends before the time limit, and the first begins early, so that short runs see one.
+    Every fault ends before the time limit; the first begins early and is shortened if need be, so that short runs
+    see one.
     """
     usable = [(fault, fault.aims(topology)) for fault in faults]
     usable = [(fault, aims) for fault, aims in usable if aims]
     planned: list[Op] = []
     deck: list[tuple[Fault, tuple[Aim, ...]]] = []
-    begin_s = min(3.0, every_s / 3)
+    for_s = min(for_s, time_limit_s / 2)
+    begin_s = min(3.0, every_s / 3, time_limit_s / 5)
     while usable and begin_s + for_s < time_limit_s:
         if not deck:
             deck, rng = rng.shuffled(usable)
         fault, aims = deck.pop()
         aim, rng = rng.choice(aims)
-        late_s, rng = rng.uniform(0.0, 0.1 * every_s)
+        late_s, rng = rng.uniform(0.0, min(0.1 * every_s, time_limit_s - for_s - begin_s))
         id_ = f"f{len(planned) // 2 + 1}"
-        planned.append(_op("start", fault, aim, id_, min(begin_s + late_s, time_limit_s - for_s)))
+        planned.append(_op("start", fault, aim, id_, begin_s + late_s))
         planned.append(_op("stop", fault, aim, id_, begin_s + late_s + for_s))
         begin_s += max(every_s, for_s + 1.0)
     return tuple(planned)

@@ -125,7 +125,7 @@ def _demand(run: Run) -> None:
         pytest.skip(f"{run.plan.target} does not claim what {run.plan.workload} judges; reported only: {run.folder}")
 
 
-COMMON: Final = frozenset({"stats", "attested", "recovery", "died", "errors", "availability"})
+COMMON: Final = frozenset({"stats", "attested", "recovery", "died", "errors", "availability", "harness"})
 """Checkers that every run gets, whatever it promises."""
 
 

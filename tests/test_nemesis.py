@@ -44,9 +44,9 @@ def test_every_fault_comes_once_before_any_comes_twice() -> None:
 
 def test_faults_do_not_overlap_and_end_before_the_time_limit() -> None:
     for seed in range(50):
-        for limit_s in (10.0, 30.0, 61.0):
+        for limit_s in (2.0, 5.0, 10.0, 30.0, 61.0):
             ops = planned(seed, time_limit_s=limit_s)
-            assert ops, "a run of ten seconds sees a fault"
+            assert ops, "even the shortest run sees a fault"
             times = [op.time_ns for op in ops]
             assert times == sorted(times)
             assert [op.f for op in ops] == ["start", "stop"] * (len(ops) // 2)

@@ -1,6 +1,6 @@
 """A key-value server of forty lines to try Rift on: one process, state in memory, `python toy_server.py HOST:PORT`.
 
-GET /KEY reads; PUT /KEY writes the body; POST /KEY with "old new" compares and sets. It loses everything when it is killed.
+GET /KEY reads; PUT /KEY writes the body; POST /KEY with "old new" compares and sets. A kill loses everything.
 """
 
 from __future__ import annotations

@@ -62,7 +62,7 @@ async def _serve(host: str, port: int, seed: int) -> None:
     try:
         server = await http.serve(host, port, Api(proxies).answer)
     except OSError as error:
-        reason = os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
         raise TestbedError(
             f"the link server cannot listen on {host}:{port}: {reason}; choose another --host or --port"
         ) from None
