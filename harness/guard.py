@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from harness.contracts import Lab
 from harness.errors import TestbedError
@@ -40,13 +40,9 @@ async def guard(lab: Watched, nemesis: Nemesis, runner: Runner, say: Callable[[s
         for death in (dead & suspects) - told:  # seen twice: not just between a kill and its entry
             told.add(death)
             say(f"node {death[0]} died, and no fault did it; see its log")
-            await runner.note(Op(type=INVOKE, f="died", key=death[0], value={"node": death[0]}), _nothing)
+            await runner.note(Op(type=INVOKE, f="died", key=death[0], value={"node": death[0]}))
         suspects = dead
 
 
 def _died(lab: Watched, nemesis: Nemesis, node: str) -> bool:
     return not nemesis.busy and not nemesis.touches(node) and lab.nodes.state(node) == "dead"
-
-
-async def _nothing(op: Op) -> Any:
-    return op.value

@@ -56,13 +56,10 @@ class Journal:
 
     def flush(self) -> None:
         """Hand everything appended to the kernel."""
-        if not self._pending:
-            return
-        pending, self._pending = self._pending, bytearray()
-        view = memoryview(pending)
         try:
-            while view:
-                view = view[self._file.write(view) or 0 :]
+            # What the disk refuses stays pending: a later flush goes on in the middle of the line, not after it.
+            while self._pending:
+                del self._pending[: self._file.write(self._pending) or 0]
         except OSError as error:
             raise StoreError(
                 f"{self.path}: {error.strerror or error}; the history is kept up to here. "
@@ -117,6 +114,8 @@ def compact(history: Iterable[Op], path: Path) -> None:
     temporary = path.with_suffix(".tmp")
     table = pa.table(_columns(history))
     feather.write_feather(table, str(temporary), compression="zstd", compression_level=9)
+    with open(temporary, "rb") as written:  # on disk before the line-based history goes
+        os.fsync(written.fileno())
     temporary.replace(path)
 
 

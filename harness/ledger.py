@@ -16,11 +16,14 @@ from harness.errors import StoreError
 
 
 class Ledger:
-    """Appends entries and waits until the disk has each."""
+    """Appends entries and waits until the disk has each. Raises StoreError when it cannot be opened."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._file = open(path, "ab", buffering=0)  # noqa: SIM115 - closed by close()
+        try:
+            self._file = open(path, "ab", buffering=0)  # noqa: SIM115 - closed by close()
+        except OSError as error:
+            raise StoreError(f"{path}: cannot be written: {error}; choose another --store") from error
 
     def write(self, id_: str, **fields: Any) -> None:
         """Add ``fields`` to the fault ``id_``; on disk when this returns. Raises StoreError when it is not."""

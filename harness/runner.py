@@ -90,11 +90,12 @@ class Runner:
         finally:
             self.journal.flush()
 
-    async def note(self, op: Op, act: Callable[[Op], Awaitable[Any]]) -> Any:
-        """Journal a nemesis operation outside any generator: its invocation, ``act``, its completion."""
+    async def note(self, op: Op, act: Callable[[Op], Awaitable[Any]] | None = None) -> Any:
+        """Journal a nemesis operation outside any generator: its invocation, ``act`` if any, its completion."""
         self._append(op)
-        value = await act(op)
+        value = await act(op) if act is not None else op.value
         self._append(op, type_=INFO, value=value)
+        self.journal.flush()  # between two generators nobody else does
         return value
 
     async def close(self) -> None:
@@ -258,7 +259,10 @@ class _Worker:
         except Exception as error:  # whatever a client raises by surprise, nobody knows what it did
             runner._complete(thread, op, INFO, op.value, f"crash: {type(error).__name__}: {error}")
         else:
-            runner._complete(thread, op, OK, value)
+            try:
+                runner._complete(thread, op, OK, value)
+            except (TypeError, ValueError, OverflowError) as error:
+                runner._complete(thread, op, INFO, op.value, f"crash: its answer is no JSON: {error}")
 
     async def _open(self) -> Client:
         try:

@@ -119,12 +119,12 @@ def _held(facts: Facts) -> str:
     kept = [verdict.checker for verdict in facts.run.verdicts if verdict.judged]
     known = [_PROPERTY[name][0] for name in kept if name in _PROPERTY]
     claim = " and ".join(known) or f"passed {', '.join(kept)}"
-    return f"{facts.run.plan.target} {claim}: {facts.summary}{_faults_bit(facts)}."
+    return f"{facts.run.plan.target_name} {claim}: {facts.summary}{_faults_bit(facts)}."
 
 
 def _violated(facts: Facts) -> str:
     verdict = next(v for v in facts.run.verdicts if v.judged and v.valid is Valid.FALSE)
-    target = facts.run.plan.target
+    target = facts.run.plan.target_name
     claim = f"{target} {_PROPERTY[verdict.checker][1]}" if verdict.checker in _PROPERTY else f"{target}, "
     if verdict.excerpts:
         return _sentence(f"{claim}: {_with_fault(verdict.excerpts[0], facts)}".replace(", : ", ": "))
@@ -145,11 +145,11 @@ def _unknown(facts: Facts) -> str:
         return f"{happened} before anything was judged.{kept}" if happened else f"nothing was judged.{kept}"
     doubts = [v for v in run.verdicts if v.judged and v.valid is Valid.UNKNOWN]
     if not doubts:
-        return f"nothing was judged: {run.plan.target} claims none of what the checkers looked at."
+        return f"nothing was judged: {run.plan.target_name} claims none of what the checkers looked at."
     doubt = doubts[0]
     cause = _first_line(split_trace(doubt.cause)[0] or doubt.summary).rstrip(".")
     known = _PROPERTY.get(doubt.checker)
-    whether = f"could not decide whether {run.plan.target} {known[0]}" if known else ""
+    whether = f"could not decide whether {run.plan.target_name} {known[0]}" if known else ""
     claim = whether or f"not enough evidence ({doubt.checker})"
     rest = f" (and {count(len(doubts) - 1, 'more reason')} below)" if len(doubts) > 1 else ""
     return _sentence(f"{claim}: {cause}{rest}")

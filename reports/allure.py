@@ -47,7 +47,7 @@ class AllureReport:
         for verdict in (*run.verdicts, *_unfinished(facts)):
             result = _result(facts, verdict, [*attached, *_explained(folder, facts, verdict)])
             _write(folder / f"{result['uuid']}-result.json", result)
-        pairs = {"target": run.plan.target, "seed": run.plan.seed, "testbed": run.plan.testbed}
+        pairs = {"target": run.plan.target_name, "seed": run.plan.seed, "testbed": run.plan.testbed}
         lines = [f"{name}={value}" for name, value in harmless(pairs).items()]
         (folder / "environment.properties").write_text("\n".join(lines) + "\n", encoding="utf-8")
         return folder
@@ -62,13 +62,13 @@ def _unfinished(facts: Facts) -> Iterator[Verdict]:
 
 
 def _result(facts: Facts, verdict: Verdict, attachments: list[dict[str, str]]) -> dict[str, Any]:
-    plan, name = facts.run.plan, f"{facts.run.plan.target}: {verdict.checker}"
+    plan, name = facts.run.plan, f"{facts.run.plan.target_name}: {verdict.checker}"
     start, stop = _milliseconds(facts, 0), _milliseconds(facts, facts.end_ns)
     labels = {"suite": plan.test, "feature": verdict.checker, "framework": "rift", "host": plan.testbed}
     return {
         "uuid": _uuid(facts.run, verdict.checker),
         "historyId": md5(f"{plan.test}/{verdict.checker}".encode(), usedforsecurity=False).hexdigest(),
-        "fullName": f"rift.{plan.target}.{plan.workload}.{verdict.checker}",
+        "fullName": f"rift.{plan.target_name}.{plan.workload}.{verdict.checker}",
         "name": name,
         "status": _STATUS[verdict.valid] if verdict.judged else "skipped",
         "statusDetails": {

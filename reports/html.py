@@ -109,7 +109,7 @@ def _key_facts(facts: Facts) -> Html:
     plan = facts.run.plan
     bit = f"{facts.bitten} of {len(facts.faults)}" if facts.faults else "none"
     pairs = (
-        ("Target", plan.target),
+        ("Target", plan.target_name),
         ("Workload", plan.workload),
         ("Operations", count(len(facts.operations))),
         ("Clients", f"{plan.clients} in {count(len(facts.regions), 'region')}"),

@@ -84,7 +84,7 @@ def _unfinished(facts: Facts) -> Xml.Element:
 
 
 def _class(run: Run) -> str:
-    return clean(f"rift.{run.plan.target}.{run.plan.workload}")
+    return clean(f"rift.{run.plan.target_name}.{run.plan.workload}")
 
 
 def _argument(excerpt: Excerpt) -> str:

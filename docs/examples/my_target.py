@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 
 from harness.contracts import Launch, Place, Port, Seat
-from harness.errors import Refused
+from harness.errors import Refused, Unsure
 from harness.model.claims import Claims
 from harness.model.op import Op
 
@@ -36,7 +36,7 @@ class Toy:
 
 
 class Client:
-    """One connection. Refused means that it certainly did not happen; every other error, that nobody knows."""
+    """One connection. Refused means that it certainly did not happen, Unsure that nobody knows."""
 
     def __init__(self, address: str) -> None:
         self.http = httpx.AsyncClient(base_url=f"http://{address}", trust_env=False)
@@ -53,6 +53,8 @@ class Client:
             return op.value
         except httpx.ConnectError as error:
             raise Refused(f"not even connected: {error}") from error
+        except httpx.TransportError as error:
+            raise Unsure(f"sent, but no answer: {error!r}") from error
 
     async def close(self) -> None:
         await self.http.aclose()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.checkers.wording import count, span
@@ -14,7 +15,8 @@ from harness.model.verdict import Valid, Verdict
 @dataclass(frozen=True)
 class Recovery:
     """False when a region was tried for at least ``patience_s`` after the last heal and nothing succeeded there;
-    unknown when nothing was tried, or not for so long."""
+    unknown when nothing was tried, or not for so long, or while a fault may still have acted. Unknown also when a
+    node that had answered never did again, although its region went on with the others."""
 
     patience_s: float = 5.0
     name: str = "recovery"
@@ -32,6 +34,10 @@ class Recovery:
         tried_s = {region: _tried_s(after[region], healed_ns, history.end_ns) for region in silent}
         dead = [region for region in silent if tried_s[region] >= self.patience_s]
         details = {"back_after_s": back_s, "tried_s": tried_s}
+        acting = [f"{fault.id} {fault.fault}" for fault in history.faults if not fault.healed]
+        if dead and acting:
+            cause = f"{', '.join(dead)} never came back, but {', '.join(acting)} was not shown to be healed"
+            return Verdict(checker=self.name, valid=Valid.UNKNOWN, summary=cause, cause=cause, details=details)
         if dead:
             told = ", ".join(
                 f"{region or 'the system'} never came back: {count(len(after[region]), 'operation')} tried over "
@@ -42,6 +48,9 @@ class Recovery:
         if silent or not back_s:
             cause = f"after the last heal nobody tried long enough in {', '.join(silent) or 'any region'}"
             return Verdict(checker=self.name, valid=Valid.UNKNOWN, summary=cause, cause=cause, details=details)
+        if mute := _mute(history.operations, healed_ns):
+            cause = f"{', '.join(mute)} answered before the last heal and never again after it"
+            return Verdict(checker=self.name, valid=Valid.UNKNOWN, summary=cause, cause=cause, details=details)
         slowest = max(back_s.values(), key=lambda seconds: seconds or 0.0) or 0.0
         within = span(round(slowest * NS_PER_S))
         summary = f"{count(len(back_s), 'region')} served again at most {within} after the last heal"
@@ -50,6 +59,14 @@ class Recovery:
 
 def _back_s(operations: list[Operation], healed_ns: int) -> float | None:
     return min((round((op.end_ns - healed_ns) / NS_PER_S, 3) for op in operations if op.type == OK), default=None)
+
+
+def _mute(operations: Sequence[Operation], healed_ns: int) -> list[str]:
+    """Nodes that answered before the heal, were asked after it, and did not answer any more."""
+    answers = [op for op in operations if op.type == OK]
+    before = {op.node for op in answers if op.end_ns < healed_ns}
+    asked = {op.node for op in operations if op.start_ns >= healed_ns}
+    return sorted((before & asked) - {op.node for op in answers if op.end_ns >= healed_ns})
 
 
 def _tried_s(operations: list[Operation], healed_ns: int, end_ns: int) -> float:

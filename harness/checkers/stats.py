@@ -1,7 +1,7 @@
 """What was done, how it ended and how long it took; and whether it was enough to conclude anything from.
 
-An empty run must not pass: an operation that never succeeded, or a fault during which nobody did anything, was
-not tested.
+An empty run must not pass: an operation that never succeeded, a fault during which nobody did anything, or final reads
+without an answer, were not tested.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from harness.checkers.wording import and_more, count, window
 from harness.model.clock import NS_PER_MS
 from harness.model.history import History, Operation
-from harness.model.op import FAIL, INFO, OK
+from harness.model.op import FAIL, INFO, INVOKE, OK
 from harness.model.verdict import Valid, Verdict
 
 PERCENTILES = (50, 95, 99, 100)
@@ -23,7 +23,8 @@ PERCENTILES = (50, 95, 99, 100)
 
 @dataclass(frozen=True)
 class Stats:
-    """Unknown when there are no operations, a kind of operation never succeeded, or a fault met no operation."""
+    """Unknown when there are no operations, a kind of operation never succeeded, a fault met no operation, or a region's
+    final reads all failed (they begin with the nemesis' note ``final``)."""
 
     name: str = "stats"
 
@@ -73,3 +74,17 @@ def _gaps(history: History, by_f: dict[str, list[Operation]]) -> Iterator[str]:
         over = np.searchsorted(ends, fault.start_ns, side="left")
         if begun <= over:
             yield f"no client did anything during {fault.id} on {fault.aim or 'nothing'} ({window(fault)})"
+    yield from _unread(history)
+
+
+def _unread(history: History) -> Iterator[str]:
+    """Regions that came to their final reads and got no answer."""
+    begun_ns = min((op.time_ns for op in history if op.is_nemesis and op.f == "final" and op.type == INVOKE), default=None)
+    if begun_ns is None:
+        return
+    final = [op for op in history.operations if op.start_ns >= begun_ns]
+    served = {op.region for op in final if op.type == OK}
+    if not final:
+        yield "no final read was tried"
+    for region in sorted({op.region for op in final} - served):
+        yield f"no final read succeeded in {region or 'any region'}"

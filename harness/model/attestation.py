@@ -50,11 +50,20 @@ def effective(before: Sequence[Symptom], during: Sequence[Symptom]) -> str:
 def healed(after: Sequence[Symptom], before: Sequence[Symptom] = ()) -> str:
     """Empty when nothing suffers from the fault any more, otherwise what still does.
 
-    What was bitten ``before`` the fault is another fault's work and is left to that fault.
+    What was bitten ``before`` the fault is another fault's work and is left to that fault. What was well must be seen
+    well again: where something hides it, or nobody looked, nothing shows that it healed.
     """
     excused = {symptom.thing for symptom in before if symptom.bitten}
-    left = [symptom for symptom in after if symptom.bitten and symptom.thing not in excused]
-    return f"{len(left)} of {len(after)} did not heal: {_listed(left)}" if left else ""
+    well = {symptom.thing for symptom in before if not (symptom.bitten or symptom.hidden)}
+    left = [
+        symptom
+        for symptom in after
+        if (symptom.bitten and symptom.thing not in excused) or (symptom.hidden and symptom.thing in well)
+    ]
+    if left:
+        return f"{len(left)} of {len(after)} did not heal: {_listed(left)}"
+    unprobed = sorted(well - {symptom.thing for symptom in after})
+    return f"not probed after the fault: {', '.join(unprobed)}" if unprobed else ""
 
 
 def _listed(symptoms: Iterable[Symptom]) -> str:

@@ -35,3 +35,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     replay: str = ""
     rift_version: str = ""
     created_utc: str = ""
+
+    @property
+    def target_name(self) -> str:
+        """What people call the target: its name, or its file's without folder and ending."""
+        return self.target.rsplit("/", 1)[-1].removesuffix(".py")
