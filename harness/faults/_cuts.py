@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from itertools import combinations, islice
-from typing import Final
+from typing import Final, Literal, assert_never
 
 from harness.contracts import Aim, Lab, Link, Links, Symptom
 from harness.faults._held import held, owner_of
@@ -15,6 +15,8 @@ from harness.model.topology import Topology
 
 AIMS_AT_MOST: Final = 64
 """Large topologies can be split in more ways than anybody will try."""
+
+Manner = Literal["refused", "silent", "reset"]
 
 Separates = Callable[[Aim, str, str], bool]
 """Whether a cut with this aim lies between two regions."""
@@ -31,7 +33,7 @@ class Cut:
     name: str
     choose: Callable[[Topology], tuple[Aim, ...]]
     separates: Separates
-    state: str
+    state: Manner
     needs: frozenset[str] = frozenset({"links"})
 
     def aims(self, topology: Topology) -> tuple[Aim, ...]:
@@ -48,13 +50,15 @@ class Cut:
         return [link for link in lab.links.all if self.separates(aim, link.source, link.target.region)]
 
 
-async def _cut(links: Links, some: Iterable[Link], state: str, owner: str) -> None:
+async def _cut(links: Links, some: Iterable[Link], state: Manner, owner: str) -> None:
     if state == "refused":
         await links.refuse(some, owner)
     elif state == "silent":
         await links.blackhole(some, owner=owner)
-    else:
+    elif state == "reset":
         await links.reset(some, owner)
+    else:
+        assert_never(state)
 
 
 def inside_from_outside(aim: Aim, source: str, target: str) -> bool:
@@ -95,3 +99,8 @@ def splits(regions: tuple[str, ...]) -> Iterable[tuple[tuple[str, ...], tuple[st
 
 def _and(regions: tuple[str, ...]) -> str:
     return " and ".join(regions)
+
+
+def leaders_region(topology: Topology) -> tuple[Aim, ...]:
+    """The nemesis finds the leader when it injects, and fills in its region."""
+    return (Aim("the leader's region cut off", follow="leader"),) if len(topology.regions) > 1 else ()
