@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Coroutine
@@ -10,14 +11,15 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import uvloop
 
 from harness import experiment, planning, registry, store
 from harness.console import Console
-from harness.errors import RiftError
 from harness.model.plan import Plan
 from harness.model.run import Run
 from harness.model.verdict import Valid
+from harness.store import RunFolder
 from harness.testbeds import processes
 
 ALWAYS: Final = ("html", "junit")
@@ -40,13 +42,25 @@ def run(plan: Plan, root: Path, link_server_url: str | None = None, quiet: bool 
         _until_done(experiment.carry_out(plan, folder, console, link_server_url))
     except (KeyboardInterrupt, asyncio.CancelledError):
         console.say("stopped by you; judging what there is")
-    except RiftError as error:
-        console.say(f"FAILED: {error}")
+    except Exception as error:
+        console.say(f"FAILED: {error or type(error).__name__}")
+        _keep_evidence(folder, console)
+        console.say(f"seed {plan.seed}   replay: {plan.replay}")
         raise
     console.say("judging")
     finished = reported(experiment.judged(folder))
     console.say(f"seed {plan.seed}   replay: {plan.replay}")
     return finished
+
+
+def _keep_evidence(folder: RunFolder, console: Console) -> None:
+    """Judge what a failed run left: a violation that clients saw stays one. Nothing here may hide the failure."""
+    try:
+        found = reported(experiment.judged(folder))
+    except Exception as error:  # e.g. the full disk that the run failed of
+        console.say(f"not judged: {type(error).__name__}: {error}")
+        return
+    console.say(f"what there is was judged {found.valid}: {folder.path}")
 
 
 def _until_done(work: Coroutine[Any, Any, None]) -> None:
@@ -86,7 +100,13 @@ def reported(run: Run) -> Run:
 
 def show(run: Run, json: bool) -> int:
     """Print the outcome, for machines or for people, and return the exit code."""
-    print(registry.renderer("json" if json else "terminal").render(run))
+    try:
+        print(registry.renderer("json" if json else "terminal").render(run), flush=True)
+    except BrokenPipeError:  # nobody reads on, but the exit code still tells the outcome
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except Exception as error:  # the outcome comes out, whatever a picture breaks on
+        print(f"rift: cannot be shown: {type(error).__name__}: {error}", file=sys.stderr)
+        print(msgspec.json.encode({"valid": run.valid, "folder": str(run.folder)}).decode())
     return run.valid.exit_code
 
 

@@ -12,6 +12,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -34,7 +35,8 @@ from harness.generators.simulate import schedule_hash
 from harness.guard import guard
 from harness.journal import Journal
 from harness.ledger import Ledger
-from harness.model.clock import MonotonicClock
+from harness.model.clock import NS_PER_S, MonotonicClock
+from harness.model.op import INVOKE, Op
 from harness.model.plan import Plan
 from harness.model.run import Run
 from harness.model.seeds import Rng
@@ -90,7 +92,8 @@ class Parts:
                 every_s=plan.fault_every_s,
                 for_s=plan.fault_for_s,
                 time_limit_s=plan.time_limit_s,
-            )
+            ),
+            until_ns=round(plan.time_limit_s * NS_PER_S),
         )
         gap_s = 1.0 / plan.rate_hz if plan.rate_hz else AS_FAST_AS_POSSIBLE_S
         work = self.workload.generator(root.child("workload"), self.shape)
@@ -99,8 +102,11 @@ class Parts:
         self.final = self.workload.final(root.child("final"), self.shape)
 
     def hash(self) -> str:
-        """Identifies the schedule that the seed decides: operations, planned times, faults and victims."""
-        return schedule_hash(self.main, clients=self.plan.clients)
+        """Identifies the schedule that the seed decides: operations and their planned times as far as they are
+        simulated, every fault with its victim and times, however late, and how long it all goes on."""
+        digest = blake2b(schedule_hash(self.main, clients=self.plan.clients).encode(), digest_size=16)
+        digest.update(msgspec.json.encode([self.timeline.ops, self.shape]))
+        return digest.hexdigest()
 
 
 def complete(plan: Plan) -> Plan:
@@ -117,10 +123,11 @@ async def carry_out(plan: Plan, folder: RunFolder, watcher: Watcher, link_server
     """Run ``plan`` and leave its history in ``folder``. Judging comes after, see ``judge_run``.
 
     Whatever happens (an error, a cancellation), the testbed is taken down and the history so far is kept;
-    ``state.json`` then says ``failed`` or ``interrupted``. Raises RiftError when harness or environment failed.
+    ``state.json`` then says ``failed`` or ``interrupted``, unless the last read was done: what goes wrong while
+    taking down cannot change what the history says. Raises RiftError when harness or environment failed.
     """
-    parts = Parts(plan)
     folder.write(folder.plan, plan)
+    parts = Parts(plan)
     folder.set_state("running")
     try:
         await _run(parts, folder, watcher, link_server_url)
@@ -135,11 +142,11 @@ async def carry_out(plan: Plan, folder: RunFolder, watcher: Watcher, link_server
 
 def _close_down(folder: RunFolder, state: str, problem: str) -> None:
     # A full disk may refuse each of these; the line-based history is then still there and loads.
-    with suppress(RiftError, OSError):
+    with suppress(Exception):
         if folder.journal.exists():
             folder.finish_history()
     with suppress(RiftError):
-        folder.set_state(state, problem)
+        folder.set_state("finished" if folder.is_finished() else state, problem)
 
 
 async def _run(parts: Parts, folder: RunFolder, watcher: Watcher, link_server_url: str | None) -> None:
@@ -178,16 +185,20 @@ async def _run(parts: Parts, folder: RunFolder, watcher: Watcher, link_server_ur
                 op_timeout_s=plan.op_timeout_s,
                 nemesis=nemesis.invoke,
             )
-            try:
-                await _while_guarded(
-                    runner.run(parts.main), guard(testbed, nemesis, runner, say), _tick(runner, watcher)
-                )
+
+            async def whole() -> None:
+                await _while_guarded(runner.run(parts.main), _tick(runner, watcher))
                 for op in nemesis.active:
                     await runner.note(op, nemesis.invoke)
                 await _recover(testbed, parts, say)
                 if parts.final is not None:
                     say("final reads")
+                    await runner.note(Op(type=INVOKE, f="final"))
                     await runner.run(parts.final)
+
+            try:
+                await _while_guarded(whole(), guard(testbed, nemesis, runner, say))
+                folder.set_state("finished")
             finally:
                 await runner.close()
                 measurements |= {"scheduler_lag_ms": lag_ms(runner.lag_ns), "operations": dict(runner.counts)}
@@ -207,8 +218,8 @@ async def _while_guarded(work: Awaitable[None], *watches: Coroutine[Any, Any, No
             await work
             for task in watching:
                 task.cancel()
-    except* RiftError as errors:
-        raise first_error(errors) from None
+    except BaseExceptionGroup as errors:
+        raise first_error(errors) from errors
 
 
 async def _tick(runner: Runner, watcher: Watcher) -> None:
@@ -226,6 +237,9 @@ async def _recover(testbed: LocalTestbed, parts: Parts, say: Callable[[str], Non
     say("healed; waiting for recovery")
     began, limit_s = time.monotonic(), parts.plan.recovery_limit_s
     await testbed.links.restore(testbed.links.all)
+    for node in parts.topology.nodes:
+        if testbed.nodes.state(node.id) == "paused":
+            await testbed.nodes.resume(node.id)
     dead = [node.id for node in parts.topology.nodes if testbed.nodes.state(node.id) == "dead"]
     missing = {
         str(error) for error in await asyncio.gather(*map(testbed.nodes.start, dead), return_exceptions=True) if error
@@ -254,16 +268,21 @@ async def _missing(target: Target, seat: Seat) -> str:
 def judge_run(run: Run) -> tuple[Verdict, ...]:
     """What the checkers say about a run's history; starts nothing.
 
-    A finding about a promise that the target does not make is reported and changes no outcome. When the history
-    itself is unsound nothing is decided, and when the run did not finish nothing is called true.
+    A finding about a promise that the target does not make is reported and changes no outcome; when it was the only
+    promise, nothing is called true, because nothing was judged. When the history itself is unsound nothing is decided,
+    and when the run did not finish nothing is called true.
     """
     parts = Parts(run.plan)
-    claimed = parts.workload.promise in parts.target.claims
+    claims = parts.target.claims.consistency if run.plan.claims is None else run.plan.claims
+    claimed = parts.workload.promise in claims
     verdicts = [
         verdict if claimed else msgspec.structs.replace(verdict, judged=False)
         for verdict in judge(run.history, parts.workload.checkers())
     ]
-    verdicts += [*judge(run.history, _common(bool(run.plan.faults))), kept_up(run.measurements)]
+    common = judge(run.history, _common(run.plan.faults))
+    if not claimed:
+        common = [msgspec.structs.replace(v, judged=False) if v.valid is Valid.TRUE else v for v in common]
+    verdicts += [*common, kept_up(run.measurements)]
     sanity = Assumptions().check(run.history)
     if sanity.valid is not Valid.TRUE:
         return (sanity, *(_unknown(verdict, sanity.cause or sanity.summary) for verdict in verdicts))
@@ -291,8 +310,8 @@ def kept_up(measurements: dict[str, Any]) -> Verdict:
     )
 
 
-def _common(faults_planned: bool) -> Sequence[Any]:
-    return (Stats(), Attested(planned=faults_planned), Recovery(), Died(), Errors(), Availability())
+def _common(planned: tuple[str, ...]) -> Sequence[Any]:
+    return (Stats(), Attested(planned=bool(planned), named=planned), Recovery(), Died(), Errors(), Availability())
 
 
 def _unknown(verdict: Verdict, why: str) -> Verdict:
@@ -301,7 +320,7 @@ def _unknown(verdict: Verdict, why: str) -> Verdict:
 
 def judged(folder: RunFolder) -> Run:
     """Load the run in ``folder``, judge it, save the verdicts, and return it with them."""
-    run = store.load(folder)
+    run = store.load(folder, with_verdicts=False)
     verdicts = judge_run(run)
     store.save_verdicts(folder, verdicts)
     return msgspec.structs.replace(run, verdicts=verdicts)

@@ -21,6 +21,7 @@ from harness.generators.context import Context
 from harness.ledger import Ledger
 from harness.model.attestation import effective, healed
 from harness.model.clock import NS_PER_S, Clock
+from harness.model.history import NEVER_NS
 from harness.model.op import INVOKE, NEMESIS, Op
 from harness.model.seeds import Rng
 from harness.model.topology import Topology
@@ -68,21 +69,38 @@ def _op(f: str, fault: Fault, aim: Aim, id_: str, at_s: float) -> Op:
 
 
 class Timeline(Struct, frozen=True):
-    """A generator that emits planned nemesis operations at their times, late ones as soon as the nemesis is free."""
+    """A generator that emits planned nemesis operations at their times, late ones as soon as the nemesis is free.
+
+    ``start`` and ``stop`` alternate in ``ops``. However late a fault begins to bite, it lasts as long as planned; one
+    that comes so late that it would end after ``until_ns`` is left out, with all that follow. ``lasts_ns`` and
+    ``stop_ns`` are about the fault that acts now.
+    """
 
     ops: tuple[Op, ...]
+    until_ns: int = NEVER_NS
+    lasts_ns: int = 0
+    stop_ns: int = 0
 
     def op(self, ctx: Context) -> Answer:
         if not self.ops:
             return None
         if not ctx.free >> ctx.clients & 1:
             return PENDING, self
-        first, at_ns = self.ops[0], max(self.ops[0].time_ns, ctx.time_ns)
+        first, at_ns, lasts_ns = self.ops[0], max(self.ops[0].time_ns, ctx.time_ns), 0
+        if first.f == "start":
+            lasts_ns = self.ops[1].time_ns - first.time_ns
+            if at_ns + lasts_ns > self.until_ns:
+                return None
+        else:
+            at_ns = max(at_ns, self.stop_ns)
         ready = Op(type=INVOKE, f=first.f, key=first.key, value=first.value, process=NEMESIS, time_ns=at_ns)
-        return ready, Timeline(self.ops[1:])
+        return ready, Timeline(self.ops[1:], self.until_ns, lasts_ns)
 
     def update(self, ctx: Context, event: Op) -> Generator:
-        return self
+        if not self.lasts_ns or not event.is_nemesis or event.f != "start":
+            return self
+        applied_ns = event.value.get("applied_ns", 0) if isinstance(event.value, dict) else 0
+        return Timeline(self.ops, self.until_ns, 0, applied_ns + self.lasts_ns) if applied_ns else self
 
 
 # --- the acting part ---------------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,7 +18,7 @@ from harness.model.plan import Plan
 from harness.model.seeds import fresh_seed
 from harness.model.topology import Profile, Topology
 
-DEFAULT_FAULTS: Final = ("partition-leader", "blackhole-region", "kill-leader", "pause-leader")
+DEFAULT_FAULTS: Final = ("partition-region", "blackhole-leader", "kill-leader", "pause-leader")
 """A polite cut, a silent one, a crash and a stall: the four that break most systems. Those that a topology or target
 offers no victim for are left out."""
 DEFAULT_TOPOLOGY: Final = "three-regions"
@@ -89,27 +91,41 @@ def plan(
     if testbed != "local":
         raise UsageError(f"testbed {testbed!r}: only 'local' (processes on this machine) exists so far")
     where = topology(topology_name, profile)
-    has_leader = isinstance(registry.target(target, target_options), Leads)
+    system = registry.target(target, target_options)
     stem = Path(target).stem
     chosen = Plan(
-        test=name or "-".join([stem, *(target_options or {}).values(), workload]).replace(",", "+"),
+        test=_folder_name(name or "-".join([stem, *(target_options or {}).values(), workload])),
         target=target,
         target_options=target_options or {},
         topology=where.as_data(),
         testbed=testbed,
         workload=registry.pick("workload", workload, registry.names("workload")),
-        faults=fault_list(faults, where, has_leader),
+        faults=fault_list(faults, where, isinstance(system, Leads)),
         seed=fresh_seed() if seed is None else seed,
         clients=CLIENTS_PER_REGION * len(where.regions),
+        claims=tuple(sorted(system.claims.consistency)),
+        op_timeout_s=_patience_s(where),
     )
     chosen = _with_numbers(chosen, numbers or {})
     return msgspec.structs.replace(chosen, replay=replay_command(chosen, said or {}))
 
 
+def _patience_s(where: Topology) -> float:
+    """How long an operation may take: several round trips over the slowest link, for requests that are forwarded,
+    replicated and confirmed."""
+    slowest_ms = max((where.between(*pair).rtt_ms for pair in where.pairs), default=0.0)
+    return max(2.0, 6 * slowest_ms / 1000)
+
+
+def _folder_name(test: str) -> str:
+    """``test`` as the name of one folder: an option may hold a path, and a run must not leave its store."""
+    return re.sub(r"[^\w.+\[\]-]+", "_", test.replace(",", "+")).strip("._") or "run"
+
+
 def _with_numbers(chosen: Plan, numbers: Mapping[str, float | int | None]) -> Plan:
     given = {name: value for name, value in numbers.items() if value is not None}
     for name, value in given.items():
-        if value < 0 or (value == 0 and name not in ("rate_hz", "keys")):
+        if not math.isfinite(value) or value < 0 or (value == 0 and name not in ("rate_hz", "keys")):
             flag = name.removesuffix("_s").removesuffix("_hz").replace("_", "-")
             raise UsageError(f"--{flag} {value:g}: must be more than 0")
     return msgspec.structs.replace(chosen, **given)

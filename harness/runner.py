@@ -29,9 +29,11 @@ from harness.model.op import FAIL, INFO, OK, Op
 FLUSH_EVERY_S: Final = 0.25
 PENDING_S: Final = 0.01
 """How soon a generator that had nothing to do is asked again, should nothing happen meanwhile."""
+LAG_STEP_NS: Final = 10 * NS_PER_MS
+"""A dispatch that is late by more than this counts as that many late ones."""
 REST_S: Final = (0.0, 0.01, 0.05, 0.2)
-"""How long a thread rests after its first, second, ... refusal in a row. Refusals cost a system no time: without a rest
-the clients of a dead node would use up the schedule that was meant for all."""
+"""How long a thread rests after its first, second, ... refusal or broken connection in a row. They cost a system no
+time: without a rest the clients of a dead node would use up the schedule that was meant for all."""
 SYNC_EVERY: Final = 4
 """Every fourth flush waits for the disk, so that even a power cut costs about a second."""
 
@@ -131,7 +133,9 @@ class Runner:
                 await self._woken((op.time_ns - now_ns) / NS_PER_S)
                 if self._done or self.clock.now_ns() < op.time_ns:
                     continue  # something ended meanwhile: the generator may think otherwise now
-                self.lag_ns.append(self.clock.now_ns() - op.time_ns)
+                # A stall delays all that falls due meanwhile, which is then sent at once and looks punctual: its length
+                # counts again for every step of it, or a harness that stands still half the time would seem quick.
+                self.lag_ns.extend(range(self.clock.now_ns() - op.time_ns, -1, -LAG_STEP_NS))
             thread = self._ctx.thread_of(op.process)
             self._ctx = self._ctx.dispatched(thread, now_ns)
             workers[thread].hand(op)
@@ -188,8 +192,9 @@ class Runner:
             self.counts[type_] += 1
         if type_ == INFO and op.process >= 0:
             self._retire(thread)
-        self._refusals[thread] = self._refusals[thread] + 1 if type_ == FAIL else 0
-        rest_s = REST_S[min(self._refusals[thread], len(REST_S)) - 1] if type_ == FAIL else 0.0
+        rejected = type_ == FAIL or error.startswith("unsure")  # a link to a dead node accepts, then resets
+        self._refusals[thread] = self._refusals[thread] + 1 if rejected else 0
+        rest_s = REST_S[min(self._refusals[thread], len(REST_S)) - 1] if rejected else 0.0
         if rest_s:
             asyncio.get_running_loop().call_later(rest_s, self._release, thread, event)
         else:

@@ -65,6 +65,12 @@ class RunFolder:
     def set_state(self, state: str, problem: str = "") -> None:
         self.write(self.state, {"state": state, "problem": problem})
 
+    def is_finished(self) -> bool:
+        """Whether the run is known to have come to its last read."""
+        with contextlib.suppress(StoreError):
+            return bool(_read(self.state, default={}).get("state") == "finished")
+        return False
+
     def finish_history(self) -> None:
         """Compact the journal; the line-based file goes once the columns are safe."""
         history, _torn = read_journal(self.journal)
@@ -117,15 +123,18 @@ def find(root: Path, run: str) -> RunFolder:
     raise StoreError(f"{run!r} is no run: no plan.json in it, nor in {root / run}; {root} holds {known}")
 
 
-def load(folder: RunFolder) -> Run:
-    """A run as it lies on disk, also one whose harness was killed at any moment after its plan was saved."""
+def load(folder: RunFolder, with_verdicts: bool = True) -> Run:
+    """A run as it lies on disk, also one whose harness was killed at any moment after its plan was saved.
+
+    Who judges anew does without the old verdicts: damaged ones must not stand in the way.
+    """
     state = _read(folder.state, default={"state": "running", "problem": ""})
     history, torn = load_history(folder)
     return Run(
         folder=folder.path,
         plan=_plan(folder),
         history=history,
-        verdicts=tuple(msgspec.convert(_read(folder.verdicts, default=[]), type=list[Verdict])),
+        verdicts=_verdicts(folder) if with_verdicts else (),
         ledger=read_ledger(folder.ledger),
         measurements=_read(folder.measurements, default={}),
         state="torn" if torn or state["state"] == "running" else state["state"],
@@ -154,6 +163,13 @@ def _plan(folder: RunFolder) -> Plan:
         raise StoreError(f"{folder.plan}: cannot be read: {error}") from error
     except msgspec.MsgspecError as error:
         raise StoreError(f"{folder.plan}: is no plan: {error}") from error
+
+
+def _verdicts(folder: RunFolder) -> tuple[Verdict, ...]:
+    try:
+        return tuple(msgspec.convert(_read(folder.verdicts, default=[]), type=list[Verdict]))
+    except (msgspec.ValidationError, StoreError) as error:
+        raise StoreError(f"{folder.verdicts}: {error}; judge again: rift check {folder.path}") from error
 
 
 def _read(file: Path, default: Any) -> Any:

@@ -13,7 +13,7 @@ import pytest
 from harness import planning, registry
 from harness.contracts import Aim
 from harness.errors import TestbedError
-from harness.generators import simulate
+from harness.generators import completion, simulate
 from harness.ledger import Ledger, read_ledger
 from harness.model.attestation import Symptom
 from harness.model.clock import NS_PER_S, MonotonicClock
@@ -164,3 +164,25 @@ async def test_without_a_leader_there_is_no_effect(tmp_path: Path) -> None:
     one, _ = nemesis(tmp_path, Switch(), leader=None)
     answer = await one.invoke(Op(type=INVOKE, f="start", key="switch", value=AIMED | {"follow": "leader"}))
     assert (answer["effective"], answer["why"]) == (False, "no node said that it leads within 2 s")
+
+
+def test_a_fault_that_bites_late_still_lasts_as_long_as_planned() -> None:
+    """Probing before a fault takes a second; the window is counted from the moment when it acts."""
+    ops = planned(3)[:2]
+    late_ns = ops[0].time_ns + 3 * NS_PER_S
+
+    def slow(op: Op) -> Op:
+        value = op.value | {"applied_ns": late_ns} if op.f == "start" else op.value
+        return completion(op, "info", 4 * NS_PER_S, value)
+
+    begun, stopped = [op for op in simulate(Timeline(ops), clients=2, cluster=slow) if op.type == INVOKE]
+    assert begun.time_ns == ops[0].time_ns
+    assert stopped.time_ns == late_ns + (ops[1].time_ns - ops[0].time_ns)
+
+
+def test_a_fault_that_would_end_after_the_time_limit_is_left_out() -> None:
+    ops = planned(3, time_limit_s=30.0)
+    last_ns = ops[-1].time_ns
+    assert [op for op in simulate(Timeline(ops, last_ns), clients=2) if op.type == INVOKE][-1].time_ns == last_ns
+    invoked = [op for op in simulate(Timeline(ops, last_ns - 1), clients=2) if op.type == INVOKE]
+    assert len(invoked) == len(ops) - 2

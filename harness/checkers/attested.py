@@ -11,9 +11,13 @@ from harness.model.verdict import Valid, Verdict
 
 @dataclass(frozen=True)
 class Attested:
-    """Unknown when a fault was not shown to bite or to be healed, or faults were ``planned`` and none was injected."""
+    """Unknown when a fault was not shown to bite or to be healed, or faults were ``planned`` and none was injected.
+
+    Of the faults ``named`` in the plan, the summary tells which the run was too short for.
+    """
 
     planned: bool = True
+    named: tuple[str, ...] = ()
     name: str = "attested"
 
     def check(self, history: History) -> Verdict:
@@ -29,6 +33,8 @@ class Attested:
             cause = and_more(problems, 2) or "faults were planned, but none was injected"
             return Verdict(checker=self.name, valid=Valid.UNKNOWN, summary=cause, cause=cause, details=details)
         done = f"{count(len(faults), 'fault')} injected, each was seen to bite and to heal"
+        missed = sorted(set(self.named) - {fault.fault for fault in faults})
+        done += f"; too short a run for {', '.join(missed)}" if missed else ""
         summary = done if faults else "no fault was planned"
         return Verdict(checker=self.name, valid=Valid.TRUE, summary=summary, details=details)
 

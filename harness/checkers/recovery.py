@@ -15,8 +15,8 @@ from harness.model.verdict import Valid, Verdict
 @dataclass(frozen=True)
 class Recovery:
     """False when a region was tried for at least ``patience_s`` after the last heal and nothing succeeded there;
-    unknown when nothing was tried, or not for so long, or while a fault may still have acted. Unknown also when a
-    node that had answered never did again, although its region went on with the others."""
+    unknown when nothing was tried, or not for so long, while a fault may still have acted, or in a region that was not
+    served before either. Unknown also when a node that had answered never did again, although its region went on."""
 
     patience_s: float = 5.0
     name: str = "recovery"
@@ -32,7 +32,8 @@ class Recovery:
         back_s = {region: _back_s(ops, healed_ns) for region, ops in after.items()}
         silent = [region for region, seconds in back_s.items() if seconds is None]
         tried_s = {region: _tried_s(after[region], healed_ns, history.end_ns) for region in silent}
-        dead = [region for region in silent if tried_s[region] >= self.patience_s]
+        served = {op.region for op in history.operations if op.type == OK}
+        dead = [region for region in silent if tried_s[region] >= self.patience_s and region in served]
         details = {"back_after_s": back_s, "tried_s": tried_s}
         acting = [f"{fault.id} {fault.fault}" for fault in history.faults if not fault.healed]
         if dead and acting:
@@ -46,7 +47,9 @@ class Recovery:
             )
             return Verdict(checker=self.name, valid=Valid.FALSE, summary=told, details=details)
         if silent or not back_s:
+            never = [region for region in silent if region not in served]
             cause = f"after the last heal nobody tried long enough in {', '.join(silent) or 'any region'}"
+            cause = f"nothing ever succeeded in {', '.join(never)}, also not before the faults" if never else cause
             return Verdict(checker=self.name, valid=Valid.UNKNOWN, summary=cause, cause=cause, details=details)
         if mute := _mute(history.operations, healed_ns):
             cause = f"{', '.join(mute)} answered before the last heal and never again after it"

@@ -23,8 +23,8 @@ PERCENTILES = (50, 95, 99, 100)
 
 @dataclass(frozen=True)
 class Stats:
-    """Unknown when there are no operations, a kind of operation never succeeded, a fault met no operation, or a region's
-    final reads all failed (they begin with the nemesis' note ``final``)."""
+    """Unknown when there are no operations, a kind of operation never succeeded, a fault met no operation, or the final
+    reads of a region all failed (they begin with the nemesis' note ``final``)."""
 
     name: str = "stats"
 
@@ -79,10 +79,10 @@ def _gaps(history: History, by_f: dict[str, list[Operation]]) -> Iterator[str]:
 
 def _unread(history: History) -> Iterator[str]:
     """Regions that came to their final reads and got no answer."""
-    begun_ns = min((op.time_ns for op in history if op.is_nemesis and op.f == "final" and op.type == INVOKE), default=None)
-    if begun_ns is None:
+    notes = [op.time_ns for op in history if op.is_nemesis and op.f == "final" and op.type == INVOKE]
+    if not notes:
         return
-    final = [op for op in history.operations if op.start_ns >= begun_ns]
+    final = [op for op in history.operations if op.start_ns >= notes[0]]
     served = {op.region for op in final if op.type == OK}
     if not final:
         yield "no final read was tried"

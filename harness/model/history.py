@@ -155,6 +155,8 @@ def _fault_windows(events: Sequence[Op], end_ns: int) -> Iterator[FaultWindow]:
                 "id": says["id"],
                 "fault": str(op.key),
                 "aim": says.get("aim", ""),
+                "regions": tuple(says.get("regions", ())),
+                "nodes": tuple(says.get("nodes", ())),
                 "start_ns": op.time_ns,
                 "end_ns": end_ns,
                 "effective": None,
@@ -164,8 +166,8 @@ def _fault_windows(events: Sequence[Op], end_ns: int) -> Iterator[FaultWindow]:
             continue
         window = found[says["id"]]
         if op.type == INVOKE:
-            window |= {"regions": tuple(says.get("regions", ())), "nodes": tuple(says.get("nodes", ()))}
-        elif op.f == "start":
+            continue  # a stop is planned before anybody knows who leads: the start's completion named the victim
+        if op.f == "start":
             window |= {"start_ns": says.get("applied_ns", window["start_ns"]), "effective": says.get("effective")}
             window |= {name: says[name] for name in ("aim", "why") if says.get(name)}
             window |= {name: tuple(says[name]) for name in ("regions", "nodes") if says.get(name)}

@@ -13,6 +13,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     ``topology`` is the whole topology as data, so that a moved file cannot change an old run.
     ``rate_hz`` is the clients' joint rate, 0 for as fast as they can. ``schedule_hash`` identifies the
     generated schedule: same seed, same hash. ``replay`` is the command that runs it again.
+    ``claims`` are the target's consistency promises at that time; an old run is judged by them.
     """
 
     test: str
@@ -27,6 +28,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     rate_hz: float = 100.0
     time_limit_s: float = 30.0
     recovery_limit_s: float = 30.0
+    claims: tuple[str, ...] | None = None
     op_timeout_s: float = 2.0
     fault_every_s: float = 7.0
     fault_for_s: float = 4.0

@@ -31,7 +31,8 @@ class Proxy:
         self._listener: socket.socket | None = None
         self._alarms = alarms
         self._meters = meters
-        self._rng = rng.child(name)
+        # What stands before the first dot says whose proxy it is (a run's id, new each time): it decides nothing.
+        self._rng = rng.child(name.partition(".")[2] or name)
 
     # --- life ---
 
