@@ -101,7 +101,7 @@ def reported(run: Run) -> Run:
 def show(run: Run, json: bool) -> int:
     """Print the outcome, for machines or for people, and return the exit code."""
     try:
-        print(registry.renderer("json" if json else "terminal").render(run), flush=True)
+        print(str(registry.renderer("json" if json else "terminal").render(run)).rstrip("\n"), flush=True)
     except BrokenPipeError:  # nobody reads on, but the exit code still tells the outcome
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Exception as error:  # the outcome comes out, whatever a picture breaks on
