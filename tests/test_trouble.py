@@ -142,8 +142,10 @@ def killed_at(run: Started, moment: Callable[[], bool]) -> None:
         loaded = store.load(run.run)
         _ = loaded.history.operations  # pairs, whatever was torn
         checked = run.rift("check", "trouble", "--json")
-        assert checked.returncode == 2, checked.stderr
-        assert json.loads(checked.stdout)["valid"] == "unknown"
+        said = {0: True, 1: False, 2: "unknown"}
+        assert json.loads(checked.stdout)["valid"] == said[checked.returncode], checked.stderr
+        # Killed after the last read, while judging: the history is whole.
+        assert checked.returncode == 2 or loaded.state == "finished"
     again = run.rift("heal")
     assert "Nothing was left behind" in again.stdout
 
