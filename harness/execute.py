@@ -35,7 +35,7 @@ def run(plan: Plan, root: Path, link_server_url: str | None = None, quiet: bool 
     """
     plan = experiment.complete(plan)
     console = Console(plan.time_limit_s, quiet)
-    folder = store.create(root, plan.test)
+    folder = store.create(root, plan)
     console.say(f"seed {plan.seed}   replay: {plan.replay}")
     console.say(f"schedule {plan.schedule_hash}   run {folder.path}")
     try:

@@ -126,7 +126,6 @@ async def carry_out(plan: Plan, folder: RunFolder, watcher: Watcher, link_server
     ``state.json`` then says ``failed`` or ``interrupted``, unless the last read was done: what goes wrong while
     taking down cannot change what the history says. Raises RiftError when harness or environment failed.
     """
-    folder.write(folder.plan, plan)
     parts = Parts(plan)
     folder.set_state("running")
     try:

@@ -78,21 +78,23 @@ class RunFolder:
         self.journal.unlink()
 
 
-def create(root: Path, test: str) -> RunFolder:
-    """A new run's folder, with a name of its own even when two begin in the same second; moves the ``latest`` links.
+def create(root: Path, plan: Plan) -> RunFolder:
+    """A new run's folder, with a name of its own even when two begin in the same second.
 
-    Raises StoreError when ``root`` cannot be written.
+    The plan is in it before the ``latest`` links move, so that they always lead to a run. Raises StoreError when
+    ``root`` cannot be written.
     """
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
-    parent = root / test
+    parent = root / plan.test
     try:
         parent.mkdir(parents=True, exist_ok=True)
-        folder = _claim(parent, stamp)
-        _point(parent / "latest", Path(folder.name))
-        _point(root / "latest", Path(test) / folder.name)
+        folder = RunFolder(_claim(parent, stamp))
+        folder.write(folder.plan, plan)
+        _point(parent / "latest", Path(folder.path.name))
+        _point(root / "latest", Path(plan.test) / folder.path.name)
     except OSError as error:
         raise StoreError(f"{root}: cannot keep a run here: {error}; choose another --store") from error
-    return RunFolder(folder)
+    return folder
 
 
 def _claim(parent: Path, stamp: str) -> Path:

@@ -36,8 +36,7 @@ GOOD = "a@1:w1 a@1:ok b@1:r b@1:ok1 a@1:c12 a@1:ok b@1:r b@1:ok2"
 
 def kept(root: Path, events: History, plan: Plan = PLAN, state: str = "finished") -> store.RunFolder:
     """A run with these events, as it lies on disk."""
-    folder = store.create(root, "sound")
-    folder.write(folder.plan, plan)
+    folder = store.create(root, plan)
     journal = Journal(folder.journal)
     for op in events:
         journal.append(op)
@@ -356,7 +355,7 @@ def test_the_name_of_a_run_is_one_folder(tmp_path: Path) -> None:
     options = {"binary": "/usr/bin/../etcd"}
     for made in (planning.plan(target="etcd", target_options=options), planning.plan(target="etcd", name="../../up")):
         assert Path(made.test).name == made.test
-        assert store.create(tmp_path, made.test).path.parent.parent == tmp_path.resolve()
+        assert store.create(tmp_path, made).path.parent.parent == tmp_path.resolve()
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

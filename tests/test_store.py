@@ -18,8 +18,7 @@ PLAN = Plan(test="demo", target="etcd", workload="register", topology={}, seed=7
 
 
 def finished(root: Path) -> store.RunFolder:
-    folder = store.create(root, "demo")
-    folder.write(folder.plan, PLAN)
+    folder = store.create(root, PLAN)
     written(folder.journal)
     return folder
 
@@ -45,8 +44,7 @@ def test_a_run_whose_harness_was_killed_loads_as_torn(tmp_path: Path) -> None:
 
 
 def test_a_run_that_never_got_to_its_history_loads(tmp_path: Path) -> None:
-    folder = store.create(tmp_path, "demo")
-    folder.write(folder.plan, PLAN)
+    folder = store.create(tmp_path, PLAN)
     assert len(store.load(folder).history) == 0
 
 
@@ -74,7 +72,7 @@ def test_a_damaged_plan_is_named(tmp_path: Path) -> None:
 def test_a_store_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="choose another --store"):
-        store.create(tmp_path / "file", "demo")
+        store.create(tmp_path / "file", PLAN)
 
 
 def test_the_ledger_gathers_what_was_written_about_a_fault_and_drops_a_torn_line(tmp_path: Path) -> None:
@@ -92,8 +90,7 @@ def test_the_ledger_gathers_what_was_written_about_a_fault_and_drops_a_torn_line
 
 
 def test_a_history_that_is_only_an_invocation_is_kept(tmp_path: Path) -> None:
-    folder = store.create(tmp_path, "demo")
-    folder.write(folder.plan, PLAN)
+    folder = store.create(tmp_path, PLAN)
     written(folder.journal, (Op(type=INVOKE, f="read", process=0, time_ns=1, index=0),))
     (operation,) = store.load(folder).history.operations
     assert operation.type == "info"
