@@ -22,7 +22,7 @@ DEFAULT_FAULTS: Final = ("partition-region", "blackhole-leader", "kill-leader", 
 """A polite cut, a silent one, a crash and a stall: the four that break most systems. Those that a topology or target
 offers no victim for are left out."""
 DEFAULT_TOPOLOGY: Final = "three-regions"
-CLIENTS_PER_REGION: Final = 3
+CLIENTS_PER_REGION: Final = 6
 
 
 def topology(name_or_path: str, profile: str | None = None) -> Topology:

@@ -60,18 +60,23 @@ class Interner:
     """Gives every different value a number; number 0 is None. True and 1 stay different."""
 
     def __init__(self) -> None:
-        self._numbers: dict[Any, int] = {(type(None), None): NONE}
+        self._numbers: dict[Any, int] = {_tagged(None): NONE}
         self.values: list[Any] = [None]
 
     def number(self, value: Any) -> int:
         """The number of ``value``; lists and dicts count by their content."""
         value = hashable(value)
-        tagged = (type(value), value)
+        tagged = _tagged(value)
         found = self._numbers.get(tagged)
         if found is None:
             found = self._numbers[tagged] = len(self.values)
             self.values.append(value)
         return found
+
+
+def _tagged(value: Any) -> Any:
+    """``value`` with its types, all the way down: to Python True is 1 and 1 is 1.0."""
+    return (tuple, *map(_tagged, value)) if isinstance(value, tuple) else (type(value), value)
 
 
 def hashable(value: Any) -> Any:

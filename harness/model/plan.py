@@ -25,7 +25,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     testbed: str = "local"
     faults: tuple[str, ...] = ()
     clients: int = 6
-    rate_hz: float = 100.0
+    rate_hz: float = 200.0
     time_limit_s: float = 30.0
     recovery_limit_s: float = 30.0
     claims: tuple[str, ...] | None = None
