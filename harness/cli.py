@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 
 import harness
-from harness.errors import RiftError
+from harness.errors import RiftError, UsageError
 
 app = typer.Typer(
     name="rift",
@@ -52,7 +52,7 @@ def run(
     ] = None,
     time_limit: Annotated[float | None, typer.Option(help="Seconds that clients and faults go on.")] = None,
     rate: Annotated[float | None, typer.Option(help="Operations per second over all clients; 0 for no limit.")] = None,
-    clients: Annotated[int | None, typer.Option(help="Concurrent clients. [default: 3 per region]")] = None,
+    clients: Annotated[int | None, typer.Option(help="Concurrent clients. [default: 6 per region]")] = None,
     keys: Annotated[int | None, typer.Option(help="How many objects are worked on at once.")] = None,
     op_timeout: Annotated[float | None, typer.Option(help="Seconds until an operation counts as unknown.")] = None,
     fault_every: Annotated[float | None, typer.Option(help="Seconds from one fault's start to the next one's.")] = None,
@@ -104,15 +104,56 @@ def run(
 
 @app.command()
 def check(
-    run: Annotated[str, typer.Argument(help="A run's folder, or its name in the store; `latest`.")] = "latest",
+    history: Annotated[
+        str, typer.Argument(metavar="FILE|RUN", help="A history file; or a run: its folder, its name, or `latest`.")
+    ] = "latest",
+    model: Annotated[str | None, typer.Option(help="What a recorded history is judged as, e.g. cas-register.")] = None,
+    initial: Annotated[str | None, typer.Option(help="The model's first value, in JSON or EDN. [default: nil]")] = None,
+    consistency: Annotated[
+        str | None, typer.Option(help="Models that transactions must keep, with commas between.")
+    ] = None,
+    keyed: Annotated[bool, typer.Option("--keyed", help="Values have the form [key value].")] = False,
+    time_limit: Annotated[float | None, typer.Option(help="Seconds; beyond, the verdict is unknown.")] = None,
+    memory: Annotated[int | None, typer.Option(help="Megabytes; beyond, the verdict is unknown.")] = None,
     store: Store = None,
     json: Json = False,
 ) -> int:
-    """Judge an old run again; nothing is started."""
-    from harness import execute, experiment, planning
-    from harness import store as runs
+    """Judge a recorded history by a model, or an old run again; nothing is started."""
+    root = store or Path("store")
+    if model is None and not Path(history).is_file():
+        from harness import execute, experiment
+        from harness import store as runs
 
-    return execute.show(execute.reported(experiment.judged(runs.find(planning.store_root(store), run))), json)
+        if initial or consistency or keyed or time_limit or memory:
+            raise UsageError("a run is judged by its own workload: give --model to judge it in another way")
+        return execute.show(execute.reported(experiment.judged(runs.find(root, history))), json)
+    from harness import judging
+
+    options = judging.Options(
+        initial=None if initial is None else judging.value(initial),
+        consistency=tuple(filter(None, (consistency or "").split(","))),
+        time_limit_s=time_limit,
+        memory_mb=memory,
+        keyed=keyed,
+    )
+    judged = judging.check_file(history, root, model, options)
+    _tell(judged.as_data(), lambda _: judged.as_text(), json)
+    return judged.verdict.valid.exit_code
+
+
+@app.command()
+def convert(
+    history: Annotated[str, typer.Argument(metavar="FILE|RUN", help="A history in any known format, or a run.")],
+    out: Annotated[Path, typer.Argument(help="The file to write.")],
+    to: Annotated[str, typer.Option(help="edn, jsonl or arrow. [default: as OUT's name ends]")] = "",
+    store: Store = None,
+) -> int:
+    """Write a recorded history in another format."""
+    from harness import judging
+
+    events = judging.convert(judging.source(history, store or Path("store")), out, to)
+    print(f"{events:,} events in {out}", file=sys.stderr)
+    return 0
 
 
 @app.command()

@@ -17,7 +17,7 @@ LAYERS = (
     {"generators", "kernels", "formats", "links", "topologies", "wire"},
     {"testbeds", "checkers", "faults", "journal", "ledger"},
     {"workloads", "registry", "store"},
-    {"runner", "nemesis", "catalogue", "serving", "planning", "console"},
+    {"runner", "nemesis", "catalogue", "serving", "planning", "console", "judging"},
     {"guard"},
     {"experiment"},
     {"execute"},

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from harness.checkers.wording import amid, and_more, client, count, moment, span, thing
-from harness.kernels.linearize import ANY, KEEP, Decision
+from harness.kernels.calls import ANY, KEEP, Decision, but
 from harness.kernels.models import Compiled, Effect, Model, freeze
 from harness.kernels.reduce import reduced
 from harness.model.history import FaultWindow, Operation
@@ -41,7 +41,14 @@ class _Case:
 
     @property
     def needed(self) -> int:
-        return self.compiled.calls[self.decision.culprit or 0].needs
+        """The state that the culprit needs, or excludes."""
+        needs = self.compiled.calls[self.decision.culprit or 0].needs
+        return but(needs) if self.excludes else needs
+
+    @property
+    def excludes(self) -> bool:
+        """Whether the culprit is a compare-and-set that was told that the register held something else."""
+        return self.compiled.calls[self.decision.culprit or 0].needs < ANY
 
     @property
     def value(self) -> Any:
@@ -58,7 +65,7 @@ def story(
 ) -> Story:
     """Explain a decision that is not valid. ``every`` holds the object's operations, the failed ones included."""
     which = decision.culprit or 0
-    few = reduced(compiled.calls, which)
+    few = reduced(compiled.calls, which, initial=compiled.initial)
     case = _Case(key, every, model, compiled, decision, compiled.operations[which], few)
     kind, why, witness = _diagnosis(case)
     trouble = amid(faults, case.culprit.start_ns, case.culprit.end_ns)
@@ -73,6 +80,8 @@ def story(
 
 def _diagnosis(case: _Case) -> tuple[str, str, Operation | None]:
     """The kind of violation, the second half of its sentence, and the operation that bears witness."""
+    if case.excludes:
+        return "disorder", f"but {_object(case)} held {thing(case.value)} then in every order of what came before", None
     writers = [op for op in case.every if _leaves(case.model, op, case.value)]
     if case.needed != 0 and not [op for op in writers if op.type != FAIL]:
         if not writers:
@@ -132,7 +141,8 @@ def _claim(case: _Case) -> str:
     op = case.culprit
     if op.f == "cas":
         old, new = op.value
-        return f"{client(op)} was told that its compare-and-set{_of(case)} from {thing(old)} to {thing(new)} succeeded"
+        outcome = "failed" if op.type == FAIL else "succeeded"
+        return f"{client(op)} was told that its compare-and-set{_of(case)} from {thing(old)} to {thing(new)} {outcome}"
     return f"{client(op)} read {thing(case.value)}{_of(case)}"
 
 

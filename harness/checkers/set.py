@@ -7,6 +7,7 @@ is *lost*. An indeterminate add may appear or not, but once it was read it must 
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
@@ -15,6 +16,7 @@ from typing import Any, Final
 
 from harness.checkers.wording import amid, client, count, moment, span, thing
 from harness.kernels.models import freeze
+from harness.model.clock import NS_PER_MS
 from harness.model.history import NEVER_NS, FaultWindow, History, Operation
 from harness.model.op import FAIL, INFO, OK
 from harness.model.verdict import Excerpt, Marked, Valid, Verdict
@@ -30,6 +32,8 @@ class _Finding:
     element: Any
     witness: Operation | None
     culprit: Operation
+    last: Operation | None = None
+    """The last read that missed a stale element."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,7 @@ class SetFull:
         findings.sort(key=lambda finding: (FAULTY.index(finding.kind), finding.culprit.end_index))
         details: dict[str, Any] = {kind: _listed(f.element for f in findings if f.kind == kind) for kind in FAULTY}
         details |= {"never_read": _listed(never_read), "added": added, "reads": reads}
+        details["stable_latency_ms"] = _stable_latency_ms(findings, added - len(never_read))
         size = f"{count(added, 'acknowledged element')}, {count(reads, 'read')}"
         if findings:
             numbers = [f"{len({freeze(f.element) for f in findings if f.kind == kind})} {kind}" for kind in FAULTY]
@@ -134,7 +139,22 @@ def _missed(
     if gone and gone[-1] is reads[-1]:
         witness = max((op for op in proofs if op.end_index < gone[0].start_index), key=lambda op: op.end_index)
         return [_Finding("lost", tries[0].value if tries else element, witness, gone[0])]
-    return [_Finding("stale", tries[0].value if tries else element, first_proof, missing[0])]
+    return [_Finding("stale", tries[0].value if tries else element, first_proof, missing[0], missing[-1])]
+
+
+def _stable_latency_ms(findings: Iterable[_Finding], seen: int) -> dict[str, float]:
+    """How long after it was known to be there an element was last missed, by share of the ``seen`` elements that
+    stayed; 0 for those that no read missed."""
+    found = list(findings)
+    late_ns = sorted(f.last.start_ns - f.witness.end_ns for f in found if f.last is not None and f.witness is not None)
+    stayed = max(len(late_ns), seen - sum(finding.kind == "lost" for finding in found))
+    ranks = {share: max(0, math.ceil(share * stayed) - 1) for share in (0.5, 0.95, 0.99, 1.0)}
+    prompt = stayed - len(late_ns)
+    return {
+        f"{share:g}": round(late_ns[rank - prompt] / NS_PER_MS, 3) if rank >= prompt else 0.0
+        for share, rank in ranks.items()
+        if stayed
+    }
 
 
 def _listed(elements: Iterable[Any]) -> list[Any]:

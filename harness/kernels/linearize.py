@@ -39,51 +39,25 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
-ANY: Final = -1
-KEEP: Final = -1
-NEVER: Final = (1 << 63) - 1
+from harness.kernels.calls import (
+    ANY,
+    KEEP,
+    NEVER,
+    Budget,
+    Call,
+    Decision,
+    but,
+    fits,
+    looks_only,
+    states_of,
+)
+
+__all__ = ["ANY", "KEEP", "NEVER", "Budget", "Call", "Decision", "decide", "first_orphan", "useful"]
+
 _GLANCE: Final = 5_000
 """How many configurations are worth it when the verdict is known already."""
 _COMPARED: Final = 64
 """How many kept configurations of a state a new one is compared with: bounds the quadratic part."""
-
-
-class Call(NamedTuple):
-    """One operation: possible in state ``needs`` (or ``ANY``), then the state is ``leaves`` (or ``KEEP``).
-
-    States are small non-negative integers. ``start`` and ``end`` are positions in the history; an
-    indeterminate call ends at ``NEVER``.
-    """
-
-    needs: int
-    leaves: int
-    start: int
-    end: int
-
-
-@dataclass(frozen=True)
-class Budget:
-    """What a search may use: configurations held at once, and a ``time.monotonic()`` moment to stop at."""
-
-    configurations: int = 500_000
-    deadline_s: float = float("inf")
-
-
-@dataclass(frozen=True)
-class Decision:
-    """``valid`` is None when the budget ran out; ``limit`` names what ran out.
-
-    ``culprit`` is the position (in the given calls) of the first returned call that no order can satisfy, and
-    ``states`` are the states that could be reached before it returned. ``decided_to`` is the position in
-    the history up to which the answer is known, ``explored`` the number of configurations visited.
-    """
-
-    valid: bool | None
-    culprit: int | None = None
-    states: frozenset[int] = frozenset()
-    decided_to: int = NEVER
-    explored: int = 0
-    limit: str = ""
 
 
 class Config(NamedTuple):
@@ -117,7 +91,7 @@ def first_orphan(calls: Sequence[Call], initial: frozenset[int]) -> int | None:
     orphans = (
         (call.end, position)
         for position, call in enumerate(calls)
-        if call.needs != ANY and call.end != NEVER and born.get(call.needs, NEVER) > call.end
+        if call.needs >= 0 and call.end != NEVER and born.get(call.needs, NEVER) > call.end
     )
     return min(orphans, default=(0, None))[1]
 
@@ -125,11 +99,13 @@ def first_orphan(calls: Sequence[Call], initial: frozenset[int]) -> int | None:
 def useful(calls: Sequence[Call]) -> list[bool]:
     """False for calls that cannot matter: indeterminate ones that only look, or whose state nobody can need."""
     keep = [call.leaves not in (KEEP, call.needs) or (call.end != NEVER and call.needs != ANY) for call in calls]
+    states = sorted(states_of(calls))
     while True:
         needed_until: dict[int, int] = {}
         for call, kept in zip(calls, keep, strict=True):
             if kept and call.needs != ANY:
-                needed_until[call.needs] = max(needed_until.get(call.needs, -1), call.end)
+                for state in _meeting(call.needs, states):
+                    needed_until[state] = max(needed_until.get(state, -1), call.end)
         idle = [
             position
             for position, call in enumerate(calls)
@@ -139,6 +115,10 @@ def useful(calls: Sequence[Call]) -> list[bool]:
             return keep
         for position in idle:
             keep[position] = False
+
+
+def _meeting(needs: int, states: Sequence[int]) -> Iterable[int]:
+    return (needs,) if needs >= 0 else (state for state in states if fits(needs, state))
 
 
 @dataclass(frozen=True)
@@ -163,7 +143,9 @@ class _Level:
     calls: dict[int, Call]
     writes: int
     looks: int
+    looks_but: dict[int, int]
     looks_at: dict[int, int]
+    states: Sequence[int]
     started: tuple[int, ...]
     guard: int
     kinds: Sequence[_Kind]
@@ -191,22 +173,29 @@ class _Level:
         rivals.append(config)
         return True
 
+    def fitting(self, state: int) -> int:
+        """The open looks that fit a state."""
+        found = self.looks_at.get(state, 0)
+        for spared, slots in self.looks_but.items():
+            found |= slots if spared != state else 0
+        return found
+
     def moved(self, config: Config, call: Call | _Kind, bit: int = 0, use: int = 0) -> Config:
         """The configuration after ``call``, with the looks taken that fit its state."""
         state = config.state if call.leaves == KEEP else call.leaves
-        done = config.done | bit | self.looks_at.get(state, 0)
+        done = config.done | bit | self.fitting(state)
         hidden = (self.writes if call.needs == ANY else config.hidden) & ~done
         return Config(state, done, hidden, config.used + use)
 
     def entered(self, config: Config) -> Config:
         """The configuration with the looks taken that began since the level before."""
-        return config._replace(done=config.done | self.looks_at.get(config.state, 0))
+        return config._replace(done=config.done | self.fitting(config.state))
 
     def steps_to_use(self, done: int) -> dict[int, int]:
         """How many indeterminate calls lead from a state to one that an open call needs; absent: there is no way."""
         if done not in self.ways:
             open_now = [call for slot, call in self.calls.items() if not done >> slot & 1]
-            ways = {call.needs: 0 for call in open_now if call.needs != ANY}
+            ways = {state: 0 for call in open_now if call.needs != ANY for state in _meeting(call.needs, self.states)}
             edge = list(ways)
             kinds = [kind for kind in self.kinds if self.started[kind.number]]
             while edge:
@@ -327,11 +316,20 @@ def _levels(kept: Sequence[tuple[int, Call]]) -> list[_Level]:
     started = [0] * len(kinds)
     is_open: dict[int, Call] = {}
     slot_of: dict[int, int] = {}
+    states = sorted(states_of(call for _, call in kept))
     levels = []
     for position, is_return, which, call in sorted(events):
         if is_return:
             level = _Level(
-                which, position, 1 << slot_of[which], dict(is_open), *_masks(is_open), tuple(started), guard, kinds
+                which,
+                position,
+                1 << slot_of[which],
+                dict(is_open),
+                *_masks(is_open),
+                states,
+                tuple(started),
+                guard,
+                kinds,
             )
             levels.append(level)
             del is_open[slot_of.pop(which)]
@@ -343,14 +341,17 @@ def _levels(kept: Sequence[tuple[int, Call]]) -> list[_Level]:
     return levels
 
 
-def _masks(is_open: dict[int, Call]) -> tuple[int, int, dict[int, int]]:
-    """Bit sets of the open blind writes, of the open looks, and of the looks by the state they need."""
+def _masks(is_open: dict[int, Call]) -> tuple[int, int, dict[int, int], dict[int, int]]:
+    """Bit sets of the open blind writes, of the open looks, of the looks by the state that they exclude, and by the
+    state that they need."""
     writes = sum(1 << slot for slot, call in is_open.items() if call.needs == ANY)
-    looks_at: dict[int, int] = {}
+    looks, but_one, at_one = 0, dict[int, int](), dict[int, int]()
     for slot, call in is_open.items():
-        if call.needs != ANY and call.leaves in (KEEP, call.needs):
-            looks_at[call.needs] = looks_at.get(call.needs, 0) | 1 << slot
-    return writes, sum(looks_at.values()), looks_at
+        if call.needs != ANY and looks_only(call):
+            looks |= 1 << slot
+            group, state = (at_one, call.needs) if call.needs >= 0 else (but_one, but(call.needs))
+            group[state] = group.get(state, 0) | 1 << slot
+    return writes, looks, but_one, at_one
 
 
 def _kinds(calls: Iterable[Call]) -> tuple[list[_Kind], int]:

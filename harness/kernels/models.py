@@ -8,10 +8,10 @@ a function to ``MODELS``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
-from harness.kernels.linearize import ANY, KEEP, Call
+from harness.kernels.calls import ANY, KEEP, Call
 from harness.model.history import Operation
 from harness.model.op import FAIL, OK
 
@@ -61,7 +61,16 @@ def cas_register(op: Operation) -> Effect | None:
     return Effect(needs=expected, leaves=new)
 
 
-MODELS: Final[dict[str, Model]] = {"register": register, "cas-register": cas_register}
+def mutex(op: Operation) -> Effect | None:
+    """A lock with ``acquire`` and ``release``. Free is the state None."""
+    if op.f == "acquire":
+        return Effect(needs=None, leaves="held")
+    if op.f == "release":
+        return Effect(needs="held", leaves=None)
+    raise ValueError(f"a mutex has no operation {op.f!r}; use another model or let the checker ignore it")
+
+
+MODELS: Final[dict[str, Model]] = {"register": register, "cas-register": cas_register, "mutex": mutex}
 
 
 def freeze(value: Any) -> Hashable:
@@ -78,11 +87,12 @@ def freeze(value: Any) -> Hashable:
 
 class Compiled(NamedTuple):
     """One object's operations as the search wants them: ``calls[i]`` is ``operations[i]``, ``states[n]`` is what the
-    number ``n`` stands for. The initial state is number 0."""
+    number ``n`` stands for. The object began in one of the states ``initial``."""
 
     operations: list[Operation]
     calls: list[Call]
-    states: list[Any]
+    states: Sequence[Any]
+    initial: Sequence[int] = (0,)
 
 
 def compiled(operations: Iterable[Operation], model: Model, initial: Any) -> Compiled:

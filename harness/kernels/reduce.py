@@ -6,7 +6,8 @@ did, never because something was taken away from under it:
 - a look is dropped: it changes nothing;
 - the guard of an update is dropped: it becomes a blind write, which more orders can hold;
 - a state is dropped with every call that needs or leaves it (and with a guarded update also the state that it
-  leaves): the calls that remain never needed that state, and the one before it lasts longer.
+  leaves): the calls that remain never needed that state, and the one before it lasts longer. Looks that only exclude a
+  state might mind that, so they are dropped, too.
 
 Groups are dropped in halving chunks, as in delta debugging (Zeller and Hildebrandt, "Simplifying and isolating
 failure-inducing input", 2002).
@@ -17,14 +18,16 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from harness.kernels.linearize import ANY, KEEP, NEVER, Budget, Call, decide
+from harness.kernels.calls import ANY, KEEP, NEVER, Budget, Call
+from harness.kernels.linearize import decide
 
 Numbered = dict[int, Call]
 """Calls by their position in the list that was given."""
 
 
-def reduced(calls: Sequence[Call], culprit: int, limit_s: float = 2.0) -> list[int]:
-    """Positions of few calls, with the culprit, that no order satisfies from state 0; in order of their start.
+def reduced(calls: Sequence[Call], culprit: int, limit_s: float = 2.0, initial: Sequence[int] = (0,)) -> list[int]:
+    """Positions of few calls, with the culprit, that no order satisfies from any of the ``initial`` states; in order of
+    their start.
 
     ``culprit`` is the first returned call that no order satisfies, as ``decide`` found it. Takes about ``limit_s``
     seconds at most and then returns what it has.
@@ -32,7 +35,7 @@ def reduced(calls: Sequence[Call], culprit: int, limit_s: float = 2.0) -> list[i
     deadline_s = time.monotonic() + limit_s
     kept = _prefix(calls, culprit)
     blind = {which: _unguarded(call) if which != culprit else call for which, call in kept.items()}
-    if _fails(blind, deadline_s):
+    if _fails(blind, initial, deadline_s):
         kept = blind
     groups = _groups(kept, culprit)
     size = len(groups)
@@ -40,7 +43,7 @@ def reduced(calls: Sequence[Call], culprit: int, limit_s: float = 2.0) -> list[i
         for first in range(0, len(groups), size):
             drop = set().union(*groups[first : first + size])
             rest = {which: call for which, call in kept.items() if which not in drop}
-            if len(rest) < len(kept) and _fails(rest, deadline_s):
+            if len(rest) < len(kept) and _fails(rest, initial, deadline_s):
                 kept = rest
         size //= 2
     return sorted(kept, key=lambda which: calls[which].start)
@@ -63,9 +66,11 @@ def _unguarded(call: Call) -> Call:
 def _groups(kept: Numbered, culprit: int) -> list[set[int]]:
     """What may be dropped together: each look alone, and each state with all that it carries."""
     looks = [{which} for which, call in kept.items() if call.leaves in (KEEP, call.needs) and which != culprit]
+    excluding = {which for which, call in kept.items() if call.needs < ANY}
     groups = []
-    for state in sorted({call.leaves for call in kept.values()} - {KEEP}):
-        group = _carried(state, kept)
+    in_order = dict.fromkeys(call.leaves for call in sorted(kept.values(), key=lambda call: call.start))
+    for state in [state for state in in_order if state != KEEP]:
+        group = _carried(state, kept) | excluding
         if culprit not in group:
             groups.append(group)
     return groups + looks
@@ -86,7 +91,7 @@ def _carried(state: int, kept: Numbered) -> set[int]:
     return gone
 
 
-def _fails(kept: Numbered, deadline_s: float) -> bool:
+def _fails(kept: Numbered, initial: Sequence[int], deadline_s: float) -> bool:
     if time.monotonic() > deadline_s:
         return False
-    return decide(list(kept.values()), budget=Budget(20_000, deadline_s)).valid is False
+    return decide(list(kept.values()), initial, Budget(20_000, deadline_s)).valid is False

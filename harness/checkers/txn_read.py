@@ -1,0 +1,97 @@
+"""From recorded transactions to columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from harness.kernels.txn_columns import READ, UNKNOWN, WRITE, MicroOps
+from harness.model.columns import NEVER, TYPE_CODES, Interner
+from harness.model.history import NEVER_NS, Operation
+from harness.model.op import OK
+
+KINDS: Final = {"list-append": "append", "rw-register": "w"}
+"""What a transaction does besides reading (``r``), by the kind of its objects."""
+
+
+def micro_ops(operations: Sequence[Operation], kind: str) -> MicroOps:
+    """The columns of transactions in order of invocation.
+
+    A transaction's value is a list of ``[f, key, value]``; its answer is the same list with reads filled in. Raises
+    ValueError that names the event of a transaction that is none.
+    """
+    rows = _Rows(kind)
+    for txn, op in enumerate(operations):
+        try:
+            rows.add(txn, op)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"the transaction that begins at event {op.start_index}: {error}") from None
+    return rows.columns(operations)
+
+
+class _Rows:
+    def __init__(self, kind: str) -> None:
+        self._verb = KINDS[kind]
+        self._lists = kind == "list-append"
+        self._keys, self._values = Interner(), Interner()
+        self._rows: list[tuple[int, int, int, int, int]] = []
+        self._elements: list[int] = []
+
+    def add(self, txn: int, op: Operation) -> None:
+        known = op.type == OK and op.result is not None
+        for micro in _checked(op.result if known else op.value):
+            f, key, value = micro
+            if f not in ("r", self._verb):
+                raise ValueError(f"{micro!r} is neither a read, ['r', key, value], nor ['{self._verb}', key, value]")
+            kind = READ if f == "r" else WRITE
+            number, length = self._number(kind, value, known)
+            self._rows.append((txn, kind, self._keys.number(key) - 1 if key is not None else -1, number, length))
+
+    def _number(self, kind: int, value: Any, known: bool) -> tuple[int, int]:
+        if kind == READ and not known:
+            return UNKNOWN, 0
+        if kind == WRITE or not self._lists:
+            return self._values.number(value), 0
+        if not isinstance(value, list | tuple | None):
+            raise ValueError(f"a read answered {value!r}; of a list, it must be a list")
+        begin = len(self._elements)
+        self._elements.extend(map(self._values.number, value or ()))
+        return begin, len(self._elements) - begin
+
+    def columns(self, operations: Sequence[Operation]) -> MicroOps:
+        table = np.array(self._rows, np.int32).reshape(-1, 5)
+        keys: list[Any] = self._keys.values[1:]
+        if len(table) and int(table[:, 2].min()) < 0:  # a key called None
+            keys = [None, *keys]
+            table[:, 2] += 1
+        return MicroOps(
+            process=np.array([op.process for op in operations], np.int32),
+            type=np.array([TYPE_CODES[op.type] for op in operations], np.int8),
+            start=np.array([op.start_index for op in operations], np.int64),
+            end=_ends(op.end_index for op in operations),
+            txn=table[:, 0].copy(),
+            kind=table[:, 1].astype(np.int8),
+            key=table[:, 2].copy(),
+            value=table[:, 3].copy(),
+            length=table[:, 4].copy() if self._lists else None,
+            elements=np.array(self._elements, np.int32) if self._lists else None,
+            start_ns=np.array([op.start_ns for op in operations], np.int64),
+            end_ns=_ends(op.end_ns for op in operations),
+            keys=tuple(keys),
+            values=tuple(self._values.values),
+        )
+
+
+def _checked(value: Any) -> list[Any]:
+    if not isinstance(value, list | tuple):
+        raise ValueError(f"its value is {value!r}; it must be a list of [f, key, value]")
+    for micro in value:
+        if not isinstance(micro, list | tuple) or len(micro) != 3:
+            raise ValueError(f"{micro!r} is no micro-operation; it must be [f, key, value]")
+    return list(value)
+
+
+def _ends(ends: Iterable[int]) -> Any:
+    return np.array([int(NEVER) if end == NEVER_NS else end for end in ends], np.int64)

@@ -1,0 +1,94 @@
+"""Excerpts that show an anomaly among transactions: the few involved, and the argument step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from harness.checkers.txn_findings import told
+from harness.checkers.txn_words import KIND_NAMES, Words
+from harness.checkers.wording import client, moment
+from harness.kernels.txn_columns import READ, Finding, MicroOps
+from harness.kernels.txn_cycles import Cycle
+from harness.kernels.txn_graph import PROCESS, REALTIME
+from harness.model.history import Operation
+from harness.model.op import OK
+from harness.model.verdict import Excerpt, Marked
+
+
+@dataclass(frozen=True)
+class Teller:
+    """Makes excerpts; ``operation`` gives the operation of a transaction's row."""
+
+    ops: MicroOps
+    operation: Callable[[int], Operation]
+
+    def cycle(self, cycle: Cycle) -> Excerpt:
+        """A cycle: each of its transactions must come before the next one, and the last before the first."""
+        txns = sorted((step.source for step in cycle.steps), key=lambda txn: int(self.ops.start[txn]))
+        words = self._words(txns)
+        reasons = [words.why(step) for step in cycle.steps]
+        steps = [
+            f"{words.name(step.source)} before {words.name(step.target)}: {reason}."
+            for step, reason in zip(cycle.steps, reasons, strict=True)
+        ]
+        last = f"Every one of them would have to come before itself: {cycle.name}."
+        if len(reasons) == 2:
+            first, second = sorted(
+                zip(cycle.steps, reasons, strict=True), key=lambda pair: pair[0].kind in (PROCESS, REALTIME)
+            )
+            title = f"{first[1]}, but {second[1]} ({cycle.name})"
+        else:
+            title = f"{len(txns)} transactions come before each other in a circle: {'; '.join(reasons)} ({cycle.name})"
+        keys = {step.key for step in cycle.steps if step.key >= 0}
+        key = self.ops.key_name(keys.pop()) if len(keys) == 1 else None
+        return self._excerpt(title, txns, words, (*steps, last), key)
+
+    def finding(self, finding: Finding) -> Excerpt:
+        """An anomaly that is no cycle."""
+        txns = sorted(finding.txns, key=lambda txn: int(self.ops.start[txn]))
+        words = self._words(txns)
+        sentence = told(finding, words)
+        return self._excerpt(
+            f"{sentence} ({finding.name})", txns, words, (f"{sentence}.",), self.ops.key_name(finding.key)
+        )
+
+    def cycle_details(self, cycle: Cycle) -> dict[str, Any]:
+        """The same for machines: transactions by the events at which they began."""
+        return {
+            "type": cycle.name,
+            "transactions": [int(self.ops.start[step.source]) for step in cycle.steps],
+            "steps": [
+                {"type": KIND_NAMES[step.kind], "key": None if step.key < 0 else self.ops.key_name(step.key)}
+                for step in cycle.steps
+            ],
+        }
+
+    def _words(self, txns: Sequence[int]) -> Words:
+        names = {txn: f"T{number}" for number, txn in enumerate(dict.fromkeys(txns), 1)}
+        return Words(self.ops, names.__getitem__)
+
+    def _excerpt(self, title: str, txns: Sequence[int], words: Words, steps: tuple[str, ...], key: Any) -> Excerpt:
+        distinct = list(dict.fromkeys(txns))
+        marked = tuple(
+            Marked(
+                operation=self.operation(txn),
+                mark="culprit" if txn == distinct[-1] else "witness",
+                note=self._note(txn, words),
+            )
+            for txn in distinct
+        )
+        return Excerpt(title=title, operations=marked, steps=(*(each.note for each in marked), *steps), key=key)
+
+    def _note(self, txn: int, words: Words) -> str:
+        """``T1, client 3 in eu: read x = [1 2], appended 3 to y (1.200 to 1.204 s)``"""
+        op = self.operation(txn)
+        deeds = ", ".join(words.did(row) for row in self.ops.rows(txn) if self._is_known(row)) or "nothing known"
+        end = {OK: f"to {moment(op.seen_end_ns)}", "fail": f"failed at {moment(op.seen_end_ns)}"}.get(
+            op.type, "outcome unknown"
+        )
+        return f"{words.name(txn)}, {client(op)}: {deeds} ({moment(op.start_ns)} {end})"
+
+    def _is_known(self, row: int) -> bool:
+        return bool(self.ops.kind[row] != READ or self.ops.value[row] >= 0)

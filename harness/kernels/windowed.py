@@ -1,0 +1,121 @@
+"""The search of :mod:`harness.kernels.linearize` for long histories: the same reductions, over arrays."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+
+from harness.kernels.calls import Budget, CallColumns, Decision
+from harness.kernels.compiling import Kernel
+from harness.kernels.timeline import WORD_BITS, Timeline, timeline
+from harness.kernels.window_search import (
+    DEEPEST,
+    FOUND,
+    FULL,
+    KEPT,
+    LEFT,
+    LEVEL,
+    REGISTERS,
+    STATE_BITS,
+    STUCK,
+    Room,
+    rehashed,
+    search,
+)
+
+_SLICE: Final = 100_000
+"""Configurations visited between two looks at the clock and the memory."""
+_FIRST_ROWS: Final = 1 << 14
+
+
+def decide_windowed(calls: CallColumns, fast: Callable[[Kernel], Kernel], budget: Budget) -> Decision:
+    """Decide whether the calls are linearizable. ``fast`` makes a kernel quick, or leaves it as it is.
+
+    A negative answer is always right, but the search looks ahead: where a state is made only once it knows how long
+    that must last. So the shortest failing prefix may end later than ``decided_to``, unless ``culprit`` is set.
+    """
+    laid, kept = timeline(calls, fast)
+    levels = len(laid.returns) - 1
+    if not levels:
+        return Decision(True)
+    room = _room(laid, calls.states, levels)
+    row_bytes = 16 * len(room.now) + 20
+    room.stack[0, :] = 0
+    room.stack[0, 0] = calls.initial << 1
+    room.at[LEFT] = 1
+    step, rehash = fast(search), fast(rehashed)
+    most = min(budget.configurations, (budget.memory_mb << 20) // row_bytes)
+    while True:
+        outcome = step(laid, room, min(_SLICE, most - int(room.at[KEPT]) + 1))
+        explored = int(room.at[KEPT])
+        if outcome == FOUND:
+            return Decision(True, explored=explored)
+        stuck = laid.events[laid.returns[room.at[DEEPEST]]] >> 2
+        which = int(kept[stuck])
+        end = int(calls.end[which])
+        if outcome == STUCK:
+            looked_ahead = bool(np.any(laid.last_need >= 0))
+            return Decision(False, None if looked_ahead else which, _states(room), end, explored)
+        limit = _limit(explored, most, budget)
+        if limit:
+            return Decision(None, decided_to=end, explored=explored, limit=limit)
+        if outcome == FULL:
+            room = _grown(room, rehash)
+
+
+def _limit(explored: int, most: int, budget: Budget) -> str:
+    if explored > budget.configurations:
+        return f"more than {budget.configurations:,} configurations"
+    if explored > most:
+        return f"memory limit of {budget.memory_mb:,} MB ({explored:,} configurations)"
+    return "time limit" if time.monotonic() > budget.deadline_s else ""
+
+
+def _states(room: Room) -> frozenset[int]:
+    """The states met at the deepest level."""
+    found = set()
+    row = int(room.heads[room.at[DEEPEST]])
+    while row >= 0:
+        found.add(int(room.memo[row, 0] & ((1 << STATE_BITS) - 1)) >> 1)
+        row = int(room.link[row])
+    return frozenset(found)
+
+
+def _room(laid: Timeline, states: int, levels: int) -> Room:
+    words = -(-max(laid.slots, 1) // WORD_BITS)
+    fields = len(laid.fields)
+    width = 1 + 2 * words + len(laid.guard)
+    rows = max(_FIRST_ROWS, 4 * (2 * laid.slots + fields + 4))
+    at = np.zeros(REGISTERS, np.int64)
+    at[LEVEL] = -1
+    return Room(
+        at=at,
+        slot_call=np.full(max(laid.slots, 1), -1, np.int32),
+        guesses=np.zeros((fields, 4), np.int32),
+        sets=np.zeros((2, words), np.int64),
+        now=np.zeros(width, np.int64),
+        after=np.zeros(width, np.int64),
+        memo=np.empty((rows, width), np.int64),
+        link=np.empty(rows, np.int32),
+        table=np.zeros(4 * rows, np.int32),
+        heads=np.full(levels, -1, np.int32),
+        stack=np.empty((rows, width), np.int64),
+        marks=np.zeros((states + 1, 4), np.int64),
+    )
+
+
+def _grown(room: Room, rehash: Kernel) -> Room:
+    """Twice the room for whatever is nearly full. Grows in place: the large arrays are never held twice."""
+    rows = len(room.memo)
+    if room.at[KEPT] > rows - 8:
+        room.memo.resize((2 * rows, room.memo.shape[1]), refcheck=False)
+        room.link.resize(2 * rows, refcheck=False)
+        if len(room.table) < 4 * rows:
+            room = room._replace(table=np.zeros(2 * len(room.table), np.int32))
+            rehash(room.memo, int(room.at[KEPT]), room.table)
+    else:
+        room.stack.resize((2 * len(room.stack), room.stack.shape[1]), refcheck=False)
+    return room
