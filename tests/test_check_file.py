@@ -224,3 +224,16 @@ def test_a_small_check_loads_no_heavy_library(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_history_without_times_is_explained_without_inventing_any(tmp_path: Path) -> None:
+    path = tmp_path / "untimed.edn"
+    path.write_text(
+        "{:process 0 :type :invoke :f :write :value 1}\n{:process 0 :type :ok :f :write :value 1}\n"
+        "{:process 1 :type :invoke :f :read :value nil}\n{:process 1 :type :ok :f :read :value 0}\n"
+    )
+    found = judging.check(judging.source(str(path), tmp_path), "cas-register", judging.Options(initial=0))
+    text = found.as_text()
+    assert "after client 0's write of 1 was acknowledged" in text
+    assert " s to " not in text
+    assert "ms after" not in text

@@ -101,7 +101,8 @@ def _diagnosis(case: _Case) -> tuple[str, str, Operation | None]:
         could = and_more(_holdable(case), 4)
         return "disorder", f"but in every order of what came before, {_object(case)} held {could} then", None
     kind = "lost" if _never_seen_again(case, newer) else "stale"
-    return kind, f"{span(case.culprit.start_ns - newer.end_ns)} after {_deed(case, newer)}", newer
+    wait = f"{span(case.culprit.start_ns - newer.end_ns)} " if newer.end_ns >= 0 else ""  # not every file has times
+    return kind, f"{wait}after {_deed(case, newer)}", newer
 
 
 def _newer(case: _Case) -> Operation | None:

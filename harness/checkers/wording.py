@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from harness.model.clock import NS_PER_MS, NS_PER_S
-from harness.model.history import FaultWindow, Operation
+from harness.model.history import NEVER_NS, FaultWindow, Operation
 
 AFTERMATH_S: Final = 5.0
 """A fault that ended at most so long before a violation is mentioned with it."""
@@ -31,8 +31,8 @@ def span(ns: int) -> str:
 
 
 def moment(ns: int) -> str:
-    """A time since the run began: ``12.043 s``."""
-    return f"{ns / NS_PER_S:.3f} s"
+    """A time since the run began: ``12.043 s``; many recorded histories have none."""
+    return f"{ns / NS_PER_S:.3f} s" if 0 <= ns < NEVER_NS else "an unrecorded time"
 
 
 def window(fault: FaultWindow) -> str:
