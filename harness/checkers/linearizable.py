@@ -137,7 +137,7 @@ class Linearizable:
         chosen = [operation_at(int(row)) for row in key.kept[part.at]]
         every = [operation_at(int(row)) for row in _told_of(columns, key, decision)]
         compiled = Compiled(chosen, part.calls, key.states, part.initial)
-        at_culprit = Decision(False, part.at.index(decision.culprit or 0), decision.states, decision.decided_to)
+        at_culprit = Decision(False, part.at.index(_culprit(decision)), decision.states, decision.decided_to)
         return story(key.key, every, MODELS[self.model], compiled, at_culprit, faults)
 
     def _unknown(self, cause: str, summary: str = "undecided", details: dict[str, Any] | None = None) -> Verdict:
@@ -146,12 +146,18 @@ class Linearizable:
         )
 
 
+def _culprit(decision: Decision) -> int:
+    """The operation that no order can satisfy; every negative decision has one."""
+    assert decision.culprit is not None
+    return decision.culprit
+
+
 def _told_of(columns: Columns, key: KeyCalls, decision: Decision) -> Any:
     """The operations in which a story looks for its witnesses: all of a short history; of a long one those that
     wrote, or failed to write, what the culprit saw, and those around it."""
     if len(key.rows) <= WHOLE:
         return key.rows
-    culprit = decision.culprit or 0
+    culprit = _culprit(decision)
     row = key.kept[culprit]
     wrote = key.kept[key.calls.leaves == key.calls.needs[culprit]]
     value = columns.result[row]

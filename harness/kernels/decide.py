@@ -67,8 +67,8 @@ def _located(calls: CallColumns, found: Decision, budget: Budget) -> Decision:
     while low < high:
         at = decide_windowed(calls.prefix(int(ends[probe]))[0], fast, budget)
         explored += at.explored
-        if at.valid is None:
-            return Decision(False, None, decided_to=int(ends[low]), explored=explored, limit=at.limit)
+        if at.valid is None:  # the shortest prefix that is known to fail, if not the shortest there is
+            return Decision(False, _ending(calls, int(ends[high])), decided_to=int(ends[high]), explored=explored)
         if at.valid:
             low = probe + 1
         else:
@@ -76,9 +76,13 @@ def _located(calls: CallColumns, found: Decision, budget: Budget) -> Decision:
             low = max(low, int(np.searchsorted(ends, at.decided_to)))
         probe, step = (min(low + step, high - 1), step * 2) if high == len(ends) - 1 else ((low + high) // 2, step)
     end = int(ends[low])
-    culprit = int(np.flatnonzero(calls.end == end)[0])
     states = known.states if known.decided_to == end else frozenset[int]()
-    return Decision(False, culprit, states, end, explored)
+    return Decision(False, _ending(calls, end), states, end, explored)
+
+
+def _ending(calls: CallColumns, end: int) -> int:
+    """The call that ends at event ``end``."""
+    return int(np.flatnonzero(calls.end == end)[0])
 
 
 def first_orphan(calls: CallColumns) -> int | None:
