@@ -119,7 +119,9 @@ class Target(Protocol):
     async def ready(self, seat: Seat) -> str:
         """Empty when the node serves; otherwise what is still missing, in a few words. Must return within 2 s."""
 
-    async def connect(self, seat: Seat) -> Client: ...
+    async def connect(self, seat: Seat) -> Client:
+        """Open a client. Raises Refused or OSError when the node cannot be reached; anything else is the client's
+        mistake and makes the run unknown."""
 
 
 @runtime_checkable
@@ -162,7 +164,8 @@ class Checker(Protocol):
 class Shape:
     """How big a workload is: ``rate_hz`` over all ``clients`` for ``time_limit_s``.
 
-    ``keys`` 0 means the workload's own choice.
+    ``keys`` 0 means the workload's own choice. ``done`` counts the clients' operations of the main phase, once it
+    is over: the final phase may ask.
     """
 
     clients: int
@@ -170,6 +173,7 @@ class Shape:
     time_limit_s: float
     regions: tuple[str, ...]
     keys: int = 0
+    done: int = 0
 
 
 class Workload(Protocol):
@@ -300,12 +304,14 @@ class Lab(Protocol):
 @dataclass(frozen=True)
 class Aim:
     """A fault's victim. ``says`` names it in words. ``follow`` = ``leader`` asks the nemesis to resolve the
-    leader at the moment of injection and put it into ``nodes`` (and its region into ``regions``)."""
+    leader at the moment of injection and put it into ``nodes`` (and its region into ``regions``). ``seed`` decides
+    what else the fault chooses; the schedule draws it."""
 
     says: str
     regions: tuple[str, ...] = ()
     nodes: tuple[str, ...] = ()
     follow: str = ""
+    seed: int = 0
 
 
 class Fault(Protocol):

@@ -11,6 +11,7 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import blake2b
 from pathlib import Path
@@ -30,7 +31,7 @@ from harness.checkers.recovery import Recovery
 from harness.checkers.stats import Stats
 from harness.contracts import Fault, Leads, Seat, Shape, Target, Workload
 from harness.errors import MissingPower, RiftError
-from harness.generators import any_of, clients, stagger, time_limit
+from harness.generators import Generator, any_of, clients, stagger, time_limit
 from harness.generators.simulate import schedule_hash
 from harness.guard import guard
 from harness.journal import Journal
@@ -83,7 +84,7 @@ class Parts:
             if not fault.aims(self.topology):
                 raise MissingPower(f"fault {fault.name} finds no victim in topology {self.topology.name}")
         self.shape = Shape(plan.clients, plan.rate_hz, plan.time_limit_s, self.topology.region_ids, plan.keys)
-        root = Rng(plan.seed)
+        self._root = root = Rng(plan.seed)
         self.timeline = Timeline(
             schedule(
                 list(self.faults.values()),
@@ -99,7 +100,10 @@ class Parts:
         work = self.workload.generator(root.child("workload"), self.shape)
         work = stagger(root.child("stagger"), gap_s, work) if plan.rate_hz else work
         self.main = any_of(clients(time_limit(plan.time_limit_s, work)), self.timeline)
-        self.final = self.workload.final(root.child("final"), self.shape)
+
+    def final(self, done: int) -> Generator | None:
+        """What clients do after everything healed, when they did ``done`` operations before."""
+        return self.workload.final(self._root.child("final"), replace(self.shape, done=done))
 
     def hash(self) -> str:
         """Identifies the schedule that the seed decides: operations and their planned times as far as they are
@@ -190,10 +194,11 @@ async def _run(parts: Parts, folder: RunFolder, watcher: Watcher, link_server_ur
                 for op in nemesis.active:
                     await runner.note(op, nemesis.invoke)
                 await _recover(testbed, parts, say)
-                if parts.final is not None:
+                final = parts.final(done=sum(runner.counts.values()))
+                if final is not None:
                     say("final reads")
                     await runner.note(Op(type=INVOKE, f="final"))
-                    await runner.run(parts.final)
+                    await runner.run(final)
 
             try:
                 await _while_guarded(whole(), guard(testbed, nemesis, runner, say))

@@ -55,6 +55,7 @@ def schedule(
         aim, rng = rng.choice(aims)
         late_s, rng = rng.uniform(0.0, min(0.1 * every_s, time_limit_s - for_s - begin_s))
         id_ = f"f{len(planned) // 2 + 1}"
+        aim = replace(aim, seed=rng.child(id_).seed >> 16)  # 48 bits, which every format can hold
         planned.append(_op("start", fault, aim, id_, begin_s + late_s))
         planned.append(_op("stop", fault, aim, id_, begin_s + late_s + for_s))
         begin_s += max(every_s, for_s + 1.0)
@@ -62,7 +63,7 @@ def schedule(
 
 
 def _op(f: str, fault: Fault, aim: Aim, id_: str, at_s: float) -> Op:
-    value = {"id": id_, "aim": aim.says, "regions": list(aim.regions), "nodes": list(aim.nodes)}
+    value = {"id": id_, "aim": aim.says, "regions": list(aim.regions), "nodes": list(aim.nodes), "seed": aim.seed}
     if aim.follow:
         value["follow"] = aim.follow
     return Op(type=INVOKE, f=f, key=fault.name, value=value, time_ns=round(at_s * NS_PER_S))
@@ -216,7 +217,7 @@ class Nemesis:
             return [], f"could not be probed: {error}"
 
     async def _resolve(self, value: Mapping[str, Any]) -> Aim:
-        aim = Aim(says=value["aim"], regions=tuple(value["regions"]), nodes=tuple(value["nodes"]))
+        aim = Aim(value["aim"], tuple(value["regions"]), tuple(value["nodes"]), seed=value.get("seed", 0))
         if value.get("follow") != "leader":
             return aim
         for _ in range(20):

@@ -19,7 +19,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Final, Protocol
 
 from harness.contracts import Client
-from harness.errors import Refused, StoreError, Unsure
+from harness.errors import OperationError, Refused, RiftError, StoreError, Unsure
 from harness.generators.base import PENDING, Generator, ask
 from harness.generators.context import Context
 from harness.journal import Journal
@@ -221,6 +221,10 @@ class Runner:
                 await asyncio.to_thread(self.journal.sync)
 
 
+class _Surprised(Exception):
+    """A client's code went wrong before anything was sent: the operation did not happen; is the client at fault?"""
+
+
 class _Worker:
     """The task of one thread: takes an operation, does it, journals how it ended."""
 
@@ -252,6 +256,8 @@ class _Worker:
                 if client is None:
                     client = runner._clients[thread] = await self._open()
                 value = await client.invoke(op)
+        except _Surprised as error:
+            runner._complete(thread, op, FAIL, op.value, f"crash: {error}")
         except Refused as error:
             runner._complete(thread, op, FAIL, op.value, f"refused: {error}")
         except Unsure as error:
@@ -272,8 +278,12 @@ class _Worker:
     async def _open(self) -> Client:
         try:
             return await self._runner._connect(self.thread)
-        except Exception as error:  # whatever went wrong, no request was sent
+        except Refused:
+            raise
+        except (OSError, EOFError, RiftError, OperationError) as error:  # the network, or a client that says so
             raise Refused(f"cannot connect: {error or type(error).__name__}") from error
+        except Exception as error:  # a surprise, but whatever went wrong, no request was sent
+            raise _Surprised(f"{type(error).__name__} while connecting: {error}") from error
 
     async def _strike(self, op: Op) -> None:
         runner = self._runner

@@ -552,6 +552,17 @@ async def test_a_server_that_dies_is_named_with_its_pid_and_log(
     await fleet.close()  # nothing is left to remove, and that is no error
 
 
+async def test_a_server_given_by_url_is_gone_when_nobody_listens_there_any_more(own_server: LinkServer) -> None:
+    joined = await open_server(own_server.url, spawn, Path(), seed=7)
+    assert not joined.owned
+    assert not joined.gone
+    assert own_server.process is not None
+    await own_server.process.terminate()
+    assert joined.gone
+    assert str(joined) == f"link server {own_server.url}"
+    await joined.close()
+
+
 async def test_a_dying_server_is_called_gone_even_if_its_process_is_still_ending(
     echoes: dict[str, Beacon], tmp_path: Path
 ) -> None:

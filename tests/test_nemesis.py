@@ -59,6 +59,25 @@ def test_a_topology_without_victims_plans_nothing() -> None:
     assert schedule([cut], alone, Rng(1), every_s=9, for_s=5, time_limit_s=60) == ()
 
 
+def test_what_a_fault_chooses_while_it_acts_follows_from_the_seed_too() -> None:
+    assert planned(3) == planned(3)
+    seeds = [op.value["seed"] for ops in (planned(3), planned(4)) for op in ops if op.f == "start"]
+    assert len(set(seeds)) == len(seeds)
+
+
+async def test_the_fault_gets_the_seed_that_was_planned(tmp_path: Path) -> None:
+    seen: list[int] = []
+
+    class Choosing(Switch):
+        def apply(self, lab: Any, aim: Aim) -> Any:
+            seen.append(aim.seed)
+            return super().apply(lab, aim)
+
+    one, _ = nemesis(tmp_path, Choosing())
+    await one.invoke(Op(type=INVOKE, f="start", key="switch", value=AIMED | {"seed": 42}))
+    assert seen == [42]
+
+
 def test_the_timeline_emits_what_was_planned_when_it_was_planned() -> None:
     ops = planned(3)
     events = [op for op in simulate(Timeline(ops), clients=2) if op.type == INVOKE]

@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
+from harness.checkers.errors import Errors
 from harness.errors import Refused, StoreError, Unsure
 from harness.generators import clients, delay, limit, phases, time_limit
 from harness.journal import Journal, read_journal
 from harness.model.clock import MonotonicClock
 from harness.model.history import History
 from harness.model.op import FAIL, INFO, INVOKE, OK, Op
+from harness.model.verdict import Valid
 from harness.runner import Runner, lag_ms
 
 READ = {"f": "read"}
@@ -100,6 +102,15 @@ async def test_what_could_not_connect_certainly_did_not_happen(tmp_path: Path) -
     history = await history_of(tmp_path / "h", limit(3, lambda ctx: READ), connect=connect)
     assert {op.type for op in history} == {INVOKE, FAIL}
     assert history[-1].error.startswith("refused: cannot connect")
+
+
+async def test_a_client_that_breaks_while_connecting_is_told_from_a_node_that_is_away(tmp_path: Path) -> None:
+    async def connect(thread: int) -> Any:
+        raise KeyError("a typo")
+
+    history = await history_of(tmp_path / "h", limit(1, READ), connect=connect)
+    assert (history[1].type, history[1].error) == (FAIL, "crash: KeyError while connecting: 'a typo'")
+    assert Errors().check(history).valid is Valid.UNKNOWN
 
 
 async def test_connecting_too_long_is_a_refusal_and_not_an_unknown(tmp_path: Path) -> None:

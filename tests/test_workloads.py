@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -108,8 +109,9 @@ def test_cas_hits_and_misses_a_fair_share() -> None:
 
 
 def test_every_region_finally_reads_every_register_key_that_was_used_lately() -> None:
-    used = {op.key for op in invocations(main_phase(REGISTER))}
-    final = invocations(REGISTER.final(Rng(2), SHAPE), cluster=registers())
+    ops = invocations(main_phase(REGISTER))
+    used = {op.key for op in ops}
+    final = invocations(REGISTER.final(Rng(2), replace(SHAPE, done=len(ops))), cluster=registers())
     assert {op.f for op in final} == {"read"}
     readers = defaultdict(set)
     for op in final:
@@ -118,6 +120,14 @@ def test_every_region_finally_reads_every_register_key_that_was_used_lately() ->
     recent = sorted(readers)[-FINAL_BY_ALL:]
     assert all(len(readers[key]) == len(SHAPE.regions) for key in recent)
     assert all(readers.values())
+
+
+def test_the_final_reads_follow_what_was_done_and_not_what_was_planned() -> None:
+    slow, fast = (
+        {op.key for op in invocations(REGISTER.final(Rng(2), replace(SHAPE, done=done)), cluster=registers())}
+        for done in (OPS_PER_KEY, 100 * OPS_PER_KEY)
+    )
+    assert max(fast) - max(slow) == 99
 
 
 def test_set_elements_are_unique_and_reads_stay_few() -> None:

@@ -18,7 +18,7 @@ _WATCH_EVERY_S: Final = 0.2
 
 
 class FlappingLink:
-    """``aim.regions`` are the two regions. The rhythm follows from the aim, so that a replay has the same one."""
+    """``aim.regions`` are the two regions. The rhythm follows from the aim's seed, so that a replay repeats it."""
 
     name = "flapping-link"
     needs = frozenset({"links"})
@@ -31,7 +31,7 @@ class FlappingLink:
         )
 
     def apply(self, lab: Lab, aim: Aim) -> AbstractAsyncContextManager[None]:
-        flapper = _Flapper(lab.links, _links(lab, aim), Rng(0).child(aim.says), _answer_s(lab, aim))
+        flapper = _Flapper(lab.links, _links(lab, aim), Rng(aim.seed), _answer_s(lab, aim))
         return held(flapper.start, flapper.stop)
 
     async def symptoms(self, lab: Lab, aim: Aim) -> list[Symptom]:

@@ -70,8 +70,12 @@ class LinkServer:
 
     @property
     def gone(self) -> bool:
-        """Whether the process that this run started has ended."""
-        return self.process is not None and not self.process.alive()
+        """Whether the process that this run started has ended, or nobody listens any more at a URL that was given;
+        the latter asks over the network and may block for a second."""
+        return not self.process.alive() if self.process else not _listens(self.url)
+
+    def __str__(self) -> str:
+        return f"link server (pid {self.pid})" if self.process else f"link server {self.url}"
 
     async def close(self) -> None:
         """End the server when this run started it; a server given by URL stays. May be called twice."""
@@ -148,6 +152,18 @@ async def _start_embedded(spawn: Spawn, folder: Path, seed: int, listen: Address
 def _import_path() -> str:
     root = str(Path(harness.__file__).resolve().parent.parent)
     return os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
+
+
+def _listens(url: str) -> bool:
+    """Whether somebody accepts connections at ``url``; one who is only slow to do so counts."""
+    parts = urlsplit(url)
+    try:
+        socket.create_connection((parts.hostname or "", parts.port or 0), timeout=1.0).close()
+    except TimeoutError:
+        return True
+    except OSError:
+        return False
+    return True
 
 
 class _AddressInUse(TestbedError):

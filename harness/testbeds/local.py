@@ -191,7 +191,8 @@ class LocalTestbed:
     def lost(self) -> str:
         """Empty while the link server runs, else what happened to it."""
         server = self._link_server
-        return f"link server (pid {server.pid}) is gone; see the end of {self.folder}/link*.log" if server.gone else ""
+        log = f"see the end of {self.folder}/link*.log" if server.owned else "start it again, and run again"
+        return f"{server} is gone; {log}" if server.gone else ""
 
     @property
     def logs(self) -> dict[str, Path]:

@@ -23,7 +23,7 @@ WINDOW_S: Final = 8.0
 """How long a key stays in use, where the rate allows: longer than a fault of the usual length."""
 KEYS_MIN, KEYS_MAX = 3, 24
 ASSUMED_RATE_HZ: Final = 1000.0
-"""For runs without a rate: how many keys the final reads should expect."""
+"""For runs without a rate: decides how many keys are in use at a time."""
 FINAL_BY_ALL: Final = 32
 """So many of the youngest keys are finally read in every region, older ones by one client each."""
 FINAL_KEYS: Final = 2000
@@ -81,8 +81,8 @@ class Register:
 
     def final(self, rng: Rng, shape: Shape) -> Generator:
         """Every region reads the youngest keys, its clients sharing them in random order; older keys are dealt out."""
-        expected = round((shape.rate_hz or ASSUMED_RATE_HZ) * shape.time_limit_s) // OPS_PER_KEY + _window(shape)
-        keys = range(max(0, expected - FINAL_KEYS), expected)
+        used = shape.done // OPS_PER_KEY + _window(shape)
+        keys = range(max(0, used - FINAL_KEYS), used)
         young, old = keys[-FINAL_BY_ALL:], keys[:-FINAL_BY_ALL]
         regions = len(shape.regions)
         sharing = max(1, shape.clients // regions)
