@@ -191,10 +191,9 @@ def recorded(path: Path) -> list[tuple[Any, ...]]:
     events, names = tape._events(keyed=False), ("process", "type", "f", "key", "value", "time_ns", "note")
     rows = zip(*(getattr(events, name).tolist() for name in names), strict=True)
     return [
-        (p, t, tape.fs.values[f], repr(tape.keys.values[k]) if k >= 0 else None, repr(tape.values.values[v]), ns,
-         tape.notes.values[n])
+        (p, t, tape.fs.values[f], repr(tape.value(k)), repr(tape.value(v)), ns, tape.notes.values[n])
         for p, t, f, k, v, ns, n in rows
-    ]  # fmt: skip
+    ]
 
 
 NOTHING = re.compile(rb"(?!)" + b"()" * jepsen_edn._EVENT.groups)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -89,9 +90,9 @@ class Recording:
 
 def load(path: Path, keyed: bool = False) -> Recording:
     """Read ``path`` in whatever format it is. Raises UsageError that names file, line, column and what was expected."""
-    tape = Tape()
     try:
         with open(path, "rb") as source:
+            tape = Tape(size_bytes=os.fstat(source.fileno()).st_size)
             name = _recognised(path, source.read(HEAD_BYTES))
             source.seek(0)
             with _no_collections():

@@ -52,7 +52,7 @@ def _add(line: bytes, start: int, tape: Tape) -> None:
     note = tape.notes.number(("", "", value if failed else ""))
     who = "nemesis" if process == ":nemesis" else int(process)
     try:
-        tape.add(tape.row(type_, f, who, tape.values.number(None if failed else value), note=note))
+        tape.add(tape.row(type_, f, who, tape.code(None if failed else value), note=note))
     except Malformed as error:
         error.offset = start
         raise
