@@ -1,0 +1,129 @@
+"""Values that need not be objects: small numbers stand for themselves, and lists are kept as bytes until asked for.
+
+A history of a million transactions holds many millions of small objects, of which a verdict looks at a handful. A
+value here is a *code*, a number of 64 bits: odd for a whole number of at most 18 digits (twice it, and 1), otherwise
+four times a place: among the :class:`Texts` when 2 is added, else among the objects, of which the first is None. A packed text is JSON without
+spaces, of such numbers, null, true, false, strings of plain characters, and lists; a value has only one such text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, Generic, TypeVar
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+BELOW: Final = 10**18
+"""Whole numbers of a smaller size are packed."""
+NOTHING: Final = 0
+"""The code of None, the first object."""
+_PLAIN: Final = re.compile(r"[ !#-\[\]-~]*+\Z")
+
+Longs = npt.NDArray[np.int64]
+Bytes = npt.NDArray[np.uint8]
+_Number = TypeVar("_Number", bound=np.generic)
+
+_encode: Final = msgspec.json.Encoder().encode
+_decode: Final = msgspec.json.Decoder().decode
+
+
+def code_of(number: int) -> int:
+    """The code of a whole number below ``BELOW`` in size."""
+    return number << 1 | 1
+
+
+def packed(value: Any) -> bytes | None:
+    """The packed text of a truth value, string or tuple; None when it has none."""
+    return _encode(value) if _packable(value) else None
+
+
+def _packable(value: Any) -> bool:
+    kind = type(value)
+    if kind is tuple:
+        return all(map(_packable, value))
+    if kind is int:
+        return -BELOW < value < BELOW
+    return _PLAIN.match(value) is not None if kind is str else value is None or kind is bool
+
+
+def unpacked(text: bytes) -> Any:
+    """The value of a packed text."""
+    return tuples(_decode(text))
+
+
+def tuples(value: Any) -> Any:
+    """``value`` with lists as tuples, all the way down."""
+    if isinstance(value, list):
+        return tuple(map(tuples, value))
+    return {key: tuples(item) for key, item in value.items()} if isinstance(value, dict) else value
+
+
+class Growing(Generic[_Number]):
+    """An array that grows in place, without ever being there twice."""
+
+    def __init__(self, dtype: type[_Number]) -> None:
+        self._array: npt.NDArray[_Number] = np.empty(1024, dtype)
+        self.count = 0
+
+    def reserve(self, more: int) -> npt.NDArray[_Number]:
+        """The whole array, with room for ``more`` items after the first ``count``; valid until the next call."""
+        if self.count + more > len(self._array):
+            self._array.resize(self.count + max(more, self.count // 4), refcheck=False)
+        return self._array
+
+    def extend(self, items: npt.ArrayLike) -> None:
+        """Add ``items``."""
+        new = np.asarray(items)
+        self.reserve(len(new))[self.count : self.count + len(new)] = new
+        self.count += len(new)
+
+    @property
+    def taken(self) -> npt.NDArray[_Number]:
+        """What was added so far; valid until more is added."""
+        return self._array[: self.count]
+
+
+class Texts:
+    """Packed texts, one after the other: text ``i`` is ``bytes[ends[i]:ends[i + 1]]``."""
+
+    def __init__(self) -> None:
+        self.bytes = Growing(np.uint8)
+        self.ends = Growing(np.int64)
+        self.ends.extend([0])
+
+    def add(self, text: bytes) -> int:
+        """Keep ``text``; its code. The same text may be kept more than once."""
+        self.bytes.extend(np.frombuffer(text, np.uint8))
+        self.ends.extend([self.bytes.count])
+        return self.ends.count - 2 << 2 | 2
+
+    def __getitem__(self, place: int) -> bytes:
+        begin, end = self.ends.taken[place : place + 2].tolist()
+        return self.bytes.taken[begin:end].tobytes()
+
+
+class Values(Sequence[Any]):
+    """What numbers stand for: first the objects, then the whole numbers, then the packed texts at ``places``."""
+
+    def __init__(self, objects: Sequence[Any], numbers: Sequence[int] | Longs, texts: Texts, places: Longs) -> None:
+        self._objects, self._numbers, self.texts, self.places = objects, numbers, texts, places
+        self.first_number = len(objects)
+        self.first_text = len(objects) + len(numbers)
+
+    def __len__(self) -> int:
+        return self.first_text + len(self.places)
+
+    def __getitem__(self, number: Any) -> Any:
+        if number < self.first_number:
+            return self._objects[number]
+        if number < self.first_text:
+            return int(self._numbers[number - self.first_number])
+        return unpacked(self.texts[self.places[number - self.first_text]])
+
+    def __iter__(self) -> Iterator[Any]:
+        yield from self._objects
+        yield from map(int, self._numbers)
+        yield from (unpacked(self.texts[place]) for place in self.places.tolist())
