@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 
 from harness.formats import _scan
+from harness.formats._numbered import ranked
 from harness.formats._scanner import LARGE_BYTES
 from harness.formats._tape import TYPE_CODES, Malformed, Tape
 from harness.formats.json_lines import code
@@ -50,11 +51,8 @@ def _add(batch: Any, tape: Tape) -> None:
         raise Malformed(f"expected the columns of a stored history, found none called {', '.join(missing)}")
 
     def numbers(name: str, number: Callable[[Any], int]) -> Longs:
-        column = batch.column(name)
-        encoded = column if hasattr(column, "dictionary") else column.dictionary_encode()
-        known = [number(value) for value in encoded.dictionary.to_pylist()]
-        places = encoded.indices.fill_null(len(known)).to_numpy(zero_copy_only=False)
-        return np.array([*known, number(None) if encoded.null_count else 0], np.int64)[places]
+        texts, places = _encoded(batch.column(name))
+        return np.array(list(map(number, texts)), np.int64)[places]
 
     def read(text: str | None) -> int:
         return NOTHING if text is None else code(text.encode(), tape)
@@ -72,18 +70,26 @@ def _add(batch: Any, tape: Tape) -> None:
     )
 
 
+def _encoded(column: Any) -> tuple[list[str | None], Ints]:
+    """The different texts of a column, and which each row has."""
+    encoded = column if hasattr(column, "dictionary") else column.dictionary_encode()
+    texts = encoded.dictionary.to_pylist()
+    places = encoded.indices.fill_null(len(texts)).to_numpy(zero_copy_only=False)
+    return [*texts, *[None] * bool(encoded.null_count)], places
+
+
 def _notes(batch: Any, tape: Tape) -> Ints:
     """The numbers of the notes: what region, node and error are together."""
-    columns = [batch.column(name) for name in ("region", "node", "error")]
-    parts = [column if hasattr(column, "dictionary") else column.dictionary_encode() for column in columns]
-    together = np.stack([part.indices.to_numpy(zero_copy_only=False) for part in parts])
-    different, at = np.unique(together, axis=1, return_inverse=True)
-    names = [part.dictionary.to_pylist() for part in parts]
-    known = [
-        tape.notes.number(tuple(name[place] for name, place in zip(names, places, strict=True)))
-        for places in different.T.tolist()
-    ]
-    return np.array(known, np.int32)[at.ravel()]
+    parts = [_encoded(batch.column(name)) for name in ("region", "node", "error")]
+    (regions, region), (nodes, node), (errors, error) = parts
+    different, at = ranked((region.astype(np.int64) * len(nodes) + node) * len(errors) + error)
+    numbers = []
+    for code in different.tolist():
+        place, last = divmod(code, len(errors))
+        place, middle = divmod(place, len(nodes))
+        note = regions[place], nodes[middle], errors[last]
+        numbers.append(tape.notes.number(tuple(text or "" for text in note)))
+    return np.array(numbers, np.int32)[at]
 
 
 def _codes(column: Any, tape: Tape) -> Longs:
