@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,14 @@ from hypothesis import strategies as st
 from harness import formats, journal
 from harness.errors import UsageError
 from harness.formats import _edn, jepsen_edn, json_lines
+from harness.formats._scanner import Scanner
 from harness.formats._tape import Malformed
 from harness.model.columns import INFO_CODE, NEVER, TYPE_CODES, Columns
 from harness.model.history import NEVER_NS, History
 from harness.model.op import Op
+from harness.model.packed import PACKED, unpacked
 
+EXAMPLES = int(__import__("os").environ.get("EX","60"))
 PLAIN = "{:process 0, :type :invoke, :f :write, :value 1}\n{:process 0, :type :ok, :f :write, :value 1}\n"
 
 
@@ -145,7 +149,9 @@ def test_what_is_written_as_edn_is_read_back(value: Any) -> None:
 def test_many_values_at_once_are_the_same_as_one_by_one(many: list[Any], gap: str) -> None:
     """The short way through JSON must give what the reader gives, or nothing."""
     texts = [_edn.written(value).replace(" ", gap + " " * (gap == ",")).encode() for value in many]
-    assert repr(_edn.parse_many(texts)) == repr([_edn.Reader(text).form() for text in texts])
+    for text, packed in _edn.as_packed(texts).items():
+        assert PACKED.fullmatch(packed)
+        assert repr(unpacked(packed)) == repr(_edn.Reader(text).form())
 
 
 # --- events: two ways of reading, one answer -----------------------------------------------------------
@@ -199,20 +205,58 @@ def recorded(path: Path) -> list[tuple[Any, ...]]:
 NOTHING = re.compile(rb"(?!)" + b"()" * jepsen_edn._EVENT.groups)
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def outcome(path: Path) -> list[tuple[Any, ...]] | str:
+    """What is in the file, or what is wrong with it."""
+    try:
+        return recorded(path)
+    except UsageError as error:
+        return str(error)
+
+
+def plain_scanner(patch: pytest.MonkeyPatch, module: Any) -> None:
+    """Give files of every size to the scan, uncompiled: there a step beyond an array is an error."""
+    patch.setattr(module, "LARGE_BYTES", 0)
+    patch.setattr(module, "Scanner", partial(Scanner, compiled=False))
+
+
+def ways_to_read_edn(path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int) -> dict[str, Any]:
+    """The outcome of each way, wherever the file is cut into chunks."""
+    found = {}
+    for way in ("careful", "by regular expression", "by scan"):
+        with monkeypatch.context() as patch:
+            if way == "careful":
+                patch.setattr(jepsen_edn, "_EVENT", NOTHING)
+            else:
+                patch.setattr(jepsen_edn, "FIRST_BYTES", min(chunk, 16))
+                patch.setattr(jepsen_edn, "CHUNK_BYTES", chunk)
+            if way == "by scan":
+                plain_scanner(patch, jepsen_edn)
+            found[way] = outcome(path)
+    return found
+
+
+@settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(documents(), st.sampled_from([7, 64, 1 << 20]))
-def test_the_fast_and_the_careful_way_read_the_same(
+def test_all_ways_of_reading_edn_read_the_same(
     file: File, monkeypatch: pytest.MonkeyPatch, text: str, chunk: int
 ) -> None:
-    """Wherever the file is cut into chunks, and whether or not the regular expression knows the event."""
-    path = file(text)
-    with monkeypatch.context() as patch:
-        patch.setattr(jepsen_edn, "_EVENT", NOTHING)
-        careful = recorded(path)
-    with monkeypatch.context() as patch:
-        patch.setattr(jepsen_edn, "FIRST_BYTES", min(chunk, 16))
-        patch.setattr(jepsen_edn, "CHUNK_BYTES", chunk)
-        assert recorded(path) == careful
+    found = ways_to_read_edn(file(text), monkeypatch, chunk)
+    assert found["by regular expression"] == found["careful"]
+    assert found["by scan"] == found["careful"]
+
+
+@settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(documents().filter(bool), st.data())
+def test_all_ways_of_reading_edn_find_the_same_mistake(
+    file: File, monkeypatch: pytest.MonkeyPatch, text: str, data: st.DataObject
+) -> None:
+    """A byte is changed, left out or added anywhere."""
+    data_ = text.encode()
+    at = data.draw(st.integers(0, len(data_) - 1))
+    new = data.draw(st.sampled_from([b"", data_[at : at + 1] * 2, *(bytes([byte]) for byte in b'0-:{}[]()"; \n\\#a\xff')]))
+    found = ways_to_read_edn(file(data_[:at] + new + data_[at + 1 :]), monkeypatch, 64)
+    assert found["by regular expression"] == found["careful"]
+    assert found["by scan"] == found["careful"]
 
 
 def test_a_long_usual_file_hardly_needs_the_careful_reader(file: File, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,7 +273,7 @@ def test_a_long_usual_file_hardly_needs_the_careful_reader(file: File, monkeypat
     assert len(forms) < 20
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(documents().filter(lambda text: text.strip()[-1:] in "])"), st.data())
 def test_a_collection_that_is_cut_off_is_never_judged(file: File, text: str, data: st.DataObject) -> None:
     whole = text.strip()

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from harness.errors import UsageError
-from harness.formats._edn import SPACE, Incomplete, Reader, keyword, parse, parse_many, written
+from harness.formats._edn import SPACE, Incomplete, Reader, as_packed, keyword, parse, written
 from harness.formats._scan import scan_edn
 from harness.formats._scanner import LARGE_BYTES, MOST_WORDS, Scanner
 from harness.formats._tape import TYPES, Malformed, Row, Tape
 from harness.model.op import NEMESIS, Op
-from harness.model.packed import NOTHING
+from harness.model.packed import NOTHING, code_of
 
 NAME: Final = "jepsen-edn"
 FIRST_BYTES: Final = 1 << 14
@@ -42,22 +42,26 @@ def _collection(depth: int) -> bytes:
 # A vector without commas inside reaches to the next comma or brace, however deep it is: one step for the machine.
 _SMOOTH = rb'\[[^,"#;{}()\\]*+(?<=\])(?=, :|\})'
 _VALUE: Final = rb"(?:" + _ATOM + rb"|" + _SMOOTH + rb"|" + _STRING + rb"|#?" + _collection(3) + rb")"
+# (?(1)(?!)) says: not where group 1 was met before. A key that stands twice is left to the reader, as is a third one
+# that is unknown.
 _EVENT: Final = re.compile(
     rb"(?:#jepsen\.history\.Op ?)?\{\s*+(?::(?:"
-    rb"type :(ok|fail|info|invoke)"
-    rb"|f (:[A-Za-z][\w-]*+)"
-    rb"|value (" + _VALUE + rb")"
-    rb"|process (0|[1-9]\d{0,8}+|:nemesis)"
-    rb"|time (0|[1-9]\d{0,17}+)"
-    rb"|key (" + _VALUE + rb")"
-    rb"|error (" + _VALUE + rb")"
-    rb"|index \d++"
-    rb"|(?!(?:type|f|value|process|time|key|error|index)[\s,:\"\[({#;])[A-Za-z][\w-]*+ (?:\d++|:[A-Za-z][\w-]*+|nil|"
-    + _STRING
-    + rb"))(?:, |[\s,]++|(?=\})))++\}",
+    rb"type (?(1)(?!)):(ok|fail|info|invoke)"
+    rb"|f (?(2)(?!))(:[A-Za-z][\w-]*+)"
+    rb"|value (?(3)(?!))(" + _VALUE + rb")"
+    rb"|process (?(4)(?!))(0|[1-9]\d{0,8}+|:nemesis)"
+    rb"|time (?(5)(?!))(0|[1-9]\d{0,17}+)"
+    rb"|key (?(6)(?!))(" + _VALUE + rb")"
+    rb"|error (?(7)(?!))(" + _VALUE + rb")"
+    rb"|index(?(8)(?!))() (?:0|[1-9]\d*+)"
+    rb"|(?!(?:type|f|value|process|time|key|error|index)[\s,:\"\[({#;])"
+    rb"(?:(?(9)(?!))([A-Za-z][\w-]*+)|(?(10)(?!))(?!\9 )([A-Za-z][\w-]*+)) "
+    rb"(?:0|[1-9]\d*+|:[A-Za-z][\w-]*+|nil|true|false|\"[ !#-\[\]-~]*+\"))"
+    rb"(?:, |[\s,]++|(?=\})))++\}",
     re.S,
 )
 _STEP: Final = _EVENT.groups + 1
+_FIELDS: Final = 7
 _BEGIN: Final = re.compile(rb"[\[(]")
 _START: Final = re.compile(
     rb"(?:[\s,]|;[^\n]*+\n)*+(?:[\[(](?:[\s,]|;[^\n]*+\n)*+)?(?:\{[\s,]*+(?:[:#;}]|\Z)|[\])#]|;[^\n]*+\Z|\Z)"
@@ -77,16 +81,14 @@ class _Memo(dict[bytes | None, int]):
         self._number, self._absent = number, absent
 
     def __missing__(self, text: bytes) -> int:
-        self.learn([text])
+        self.learn({text: self._number(parse(text))})
         return self[text]
 
-    def learn(self, texts: Iterable[bytes | None]) -> None:
-        new = [text for text in texts if text is not None and text not in self]
+    def learn(self, found: dict[bytes, int]) -> None:
         if len(self) > REMEMBERED:
             self.clear()
             self[None] = self._absent
-        for text, value in zip(new, parse_many(new), strict=True):
-            self[text] = self._number(value)
+        self.update(found)
 
 
 class _Filler:
@@ -130,13 +132,13 @@ class _Filler:
     def many(self, text: bytes) -> int:
         """Read events from the beginning of ``text``; how far it got, 0 when anything unusual stands there."""
         parts = _EVENT.split(text)
-        columns = [parts[group::_STEP] for group in range(1, _STEP)]
+        columns = [parts[group::_STEP] for group in range(1, _FIELDS + 1)]
         types, fs, values, processes, times, keys, errors = columns
         plain = not b"".join(parts[:-1:_STEP]).strip(b" \t\r\n,")
         if not types or not plain or None in types or None in fs or None in processes or len(types) > self.tape.room:
             return 0
         try:
-            self.values.learn({*values, *keys})
+            self.learn({*values, *keys}.difference(self.values))
             self.tape.extend(
                 list(map(self.process.__getitem__, processes)),
                 list(map(self.types.__getitem__, types)),
@@ -149,6 +151,21 @@ class _Filler:
         except Malformed:
             return 0
         return len(text) - len(parts[-1])
+
+    def learn(self, texts: Iterable[bytes]) -> None:
+        """Find the codes of new values, of many at once."""
+        found: dict[bytes, int] = {}
+        others = []
+        for text in texts:
+            if text.isdigit() and text[:1] != b"0" and len(text) <= 18:
+                found[text] = code_of(int(text))
+            else:
+                others.append(text)
+        packed = as_packed(others)
+        for text in others:
+            known = packed.get(text)
+            found[text] = self.tape.code(parse(text)) if known is None else self.tape.texts.add(known)
+        self.values.learn(found)
 
     def one_by_one(self, text: bytes, position: int, final: bool) -> int:
         """Read on from ``position`` until ``text`` ends; where it stopped."""
@@ -163,7 +180,7 @@ class _Filler:
         at = space.end()
         event = _EVENT.match(text, at) if self.inside and self.closer != b"closed" else None
         try:
-            row = self.taken(event.groups()) if event else None
+            row = self.taken(event.groups()[:_FIELDS]) if event else None
             if row is not None and event is not None:
                 self.tape.add(row)
                 return event.end()

@@ -21,7 +21,7 @@ from harness.formats._scan import scan_json
 from harness.formats._scanner import LARGE_BYTES, Scanner
 from harness.formats._tape import Malformed, Row, Tape
 from harness.model.op import NEMESIS, Op
-from harness.model.packed import tuples
+from harness.model.packed import PACKED, tuples
 
 NAME: Final = "json-lines"
 CHUNK_BYTES: Final = 1 << 20
@@ -30,9 +30,6 @@ _PATIENCE, _PATIENCE_BYTES = 8, 1 << 11
 """So many unusual lines are read one by one in a text of some bytes, before the compiled scan gives up on it."""
 _OBJECT: Final = re.compile(rb"\s*\{\s*(\"|\}\s*\n)")
 _NULL: Final = msgspec.Raw(b"null")
-_PACKED: Final = re.compile(
-    rb'(?:"[ !#-\[\]-~]*+"|(?:-(?!0))?\d{1,18}(?![\d.eE])|null|true|false|[\[\],]){2,}+|"[ !#-\[\]-~]*+"'
-)
 _BYTE: Final = re.compile(r"\(byte (\d+)\)")
 
 
@@ -75,7 +72,9 @@ class _Codes(dict[bytes, int]):
 
 def code(text: bytes, tape: Tape) -> int:
     """The code of the value that the JSON ``text`` stands for."""
-    return tape.texts.add(text) if _PACKED.fullmatch(text) else tape.code(tuples(_value(text)))
+    if text[:1] in b'["' and PACKED.fullmatch(text):
+        return tape.texts.add(text)
+    return tape.code(tuples(_value(text)))
 
 
 class _Filler:

@@ -20,6 +20,10 @@ BELOW: Final = 10**18
 """Whole numbers of a smaller size are packed."""
 NOTHING: Final = 0
 """The code of None, the first object."""
+PACKED: Final = re.compile(
+    rb'(?:"[ !#-\[\]-~]*+"|(?:-(?!0))?(?:0(?!\d)|[1-9]\d{0,17}+)(?![\d.eE])|null|true|false|[\[\],])++'
+)
+"""What JSON must be made of to be a packed text, if it is not a number alone, or null."""
 _PLAIN: Final = re.compile(r"[ !#-\[\]-~]*+\Z")
 
 Longs = npt.NDArray[np.int64]
@@ -87,18 +91,36 @@ class Growing(Generic[_Number]):
 
 
 class Texts:
-    """Packed texts, one after the other: text ``i`` is ``bytes[ends[i]:ends[i + 1]]``."""
+    """Packed texts, one after the other: text ``i`` is ``bytes.taken[ends.taken[i]:ends.taken[i + 1]]``."""
 
     def __init__(self) -> None:
-        self.bytes = Growing(np.uint8)
-        self.ends = Growing(np.int64)
-        self.ends.extend([0])
+        self._bytes, self._ends = Growing(np.uint8), Growing(np.int64)
+        self._ends.extend([0])
+        self._new: list[bytes] = []
 
     def add(self, text: bytes) -> int:
         """Keep ``text``; its code. The same text may be kept more than once."""
-        self.bytes.extend(np.frombuffer(text, np.uint8))
-        self.ends.extend([self.bytes.count])
-        return self.ends.count - 2 << 2 | 2
+        self._new.append(text)
+        return self._ends.count + len(self._new) - 2 << 2 | 2
+
+    @property
+    def bytes(self) -> Growing[np.uint8]:
+        """All texts."""
+        self._write()
+        return self._bytes
+
+    @property
+    def ends(self) -> Growing[np.int64]:
+        """Where each text ends, after a 0."""
+        self._write()
+        return self._ends
+
+    def _write(self) -> None:
+        if self._new:
+            new, self._new = self._new, []
+            ends = np.cumsum([len(text) for text in new]) + self._bytes.count
+            self._bytes.extend(np.frombuffer(b"".join(new), np.uint8))
+            self._ends.extend(ends)
 
     def __getitem__(self, place: int) -> bytes:
         begin, end = self.ends.taken[place : place + 2].tolist()
