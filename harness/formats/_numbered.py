@@ -9,12 +9,10 @@ import numpy as np
 
 from harness.kernels.compiling import fast
 from harness.model.columns import Ints, Longs
-from harness.model.packed import Texts, Values
+from harness.model.packed import Texts, Values, ranked
 
 FEW: Final = 20_000
 """Up to so many texts are compared in Python: loading compiled code would take longer."""
-_DENSE: Final = 4
-"""Numbers that lie so many times wider than they are many are counted in a table of all that lie between them."""
 
 
 def numbered(codes: Sequence[Longs], objects: Sequence[Any], texts: Texts) -> tuple[Values, list[Ints]]:
@@ -30,20 +28,6 @@ def numbered(codes: Sequence[Longs], objects: Sequence[Any], texts: Texts) -> tu
     out[text] = same[at] + (len(objects) + len(numbers))
     values = Values(tuple(objects), numbers, texts, places)
     return values, np.split(out, np.cumsum([len(each) for each in codes])[:-1])
-
-
-def ranked(values: Longs) -> tuple[Longs, Ints]:
-    """The different ``values`` in order, and for each value its place among them."""
-    if not len(values):
-        return values, np.zeros(0, np.int32)
-    low, high = int(values.min()), int(values.max())
-    if high - low > _DENSE * len(values) + 1024:
-        different, at = np.unique(values, return_inverse=True)
-        return different, at.astype(np.int32)
-    there = np.zeros(high - low + 1, np.bool_)
-    there[values - low] = True
-    place = np.cumsum(there, dtype=np.int32) - np.int32(1)
-    return np.flatnonzero(there) + low, place[values - low]
 
 
 def _different(texts: Texts, places: Longs) -> tuple[Longs, Ints]:

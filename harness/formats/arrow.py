@@ -11,13 +11,12 @@ import msgspec
 import numpy as np
 
 from harness.formats import _scan
-from harness.formats._numbered import ranked
 from harness.formats._scanner import LARGE_BYTES
 from harness.formats._tape import TYPE_CODES, Malformed, Tape
 from harness.formats.json_lines import code
 from harness.kernels.compiling import fast
 from harness.model.columns import Ints, Longs
-from harness.model.packed import NOTHING
+from harness.model.packed import NOTHING, ranked
 
 NAME: Final = "arrow"
 _LARGE_BYTES: Final = LARGE_BYTES >> 3

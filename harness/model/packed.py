@@ -24,6 +24,8 @@ PACKED: Final = re.compile(
     rb'(?:"[ !#-\[\]-~]*+"|(?:-(?!0))?(?:0(?!\d)|[1-9]\d{0,17}+)(?![\d.eE])|null|true|false|[\[\],])++'
 )
 """What JSON must be made of to be a packed text, if it is not a number alone, or null."""
+_DENSE: Final = 4
+"""Numbers that lie so many times wider than they are many are counted in a table of all that lie between them."""
 _PLAIN: Final = re.compile(r"[ !#-\[\]-~]*+\Z")
 
 Longs = npt.NDArray[np.int64]
@@ -63,6 +65,20 @@ def tuples(value: Any) -> Any:
     if isinstance(value, list):
         return tuple(map(tuples, value))
     return {key: tuples(item) for key, item in value.items()} if isinstance(value, dict) else value
+
+
+def ranked(values: Longs) -> tuple[Longs, npt.NDArray[np.int32]]:
+    """The different ``values`` in order, and for each value its place among them."""
+    if not len(values):
+        return values, np.zeros(0, np.int32)
+    low, high = int(values.min()), int(values.max())
+    if high - low > _DENSE * len(values) + 1024:
+        different, at = np.unique(values, return_inverse=True)
+        return different, at.astype(np.int32)
+    there = np.zeros(high - low + 1, np.bool_)
+    there[values - low] = True
+    place = np.cumsum(there, dtype=np.int32) - np.int32(1)
+    return np.flatnonzero(there) + low, place[values - low]
 
 
 class Growing(Generic[_Number]):
