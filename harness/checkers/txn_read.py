@@ -43,7 +43,7 @@ def transactions_of(columns: Columns) -> Longs:
 
 
 def micro_ops_of(columns: Columns, rows: Longs, kind: str, compiled: Callable[[Kernel], Kernel] = fast) -> MicroOps:
-    """The same for ``rows`` of columns. Large ones are read without making objects, if nothing about them is unusual."""
+    """The same for ``rows`` of columns; many are taken apart without objects, if nothing about them is unusual."""
     said = np.where(_known(columns, rows), columns.result[rows], columns.value[rows])
     values = columns.values
     if len(rows) >= LARGE and isinstance(values, Values) and (said >= values.first_text).all():
@@ -62,7 +62,7 @@ def _flat(
     columns: Columns, rows: Longs, values: Values, places: Longs, kind: str, compiled: Callable[[Kernel], Kernel]
 ) -> MicroOps | None:
     """The micro-operations in packed texts; None when one of them has another form."""
-    text, ends, lists = values.texts.bytes.taken, values.texts.ends.taken, kind == "list-append"
+    text, ends, lists = values.texts.text.taken, values.texts.ends.taken, kind == "list-append"
     spans, sizes = (ends[places], ends[places + 1]), np.zeros(2, np.int64)
     compiled(measure)(text, *spans, sizes)
     txn, length = (np.empty(sizes[0], np.int32) for _ in range(2))
@@ -72,13 +72,12 @@ def _flat(
     taken = compiled(take)(text, *spans, _known(columns, rows), verb, txn, done, key, value, length, items, sizes)
     if taken < len(rows):
         return None
-    count, items = int(sizes[0]), items[: sizes[1]]
+    count = int(sizes[0])
     txn, done, key, value, length = (each[:count] for each in (txn, done, key, value, length))
     coded = (done == WRITE) | (length == NOT_A_LIST)
-    codes, numbers = ranked(np.concatenate((value[coded], items)))
-    numbers += np.int32(1)
-    value[coded] = numbers[: len(numbers) - len(items)]
-    keys, key = ranked(key)
+    codes, [numbers, elements] = ranked(value[coded], items[: sizes[1]])
+    value[coded] = numbers + 1
+    keys, [key] = ranked(key)
     never = columns.end[rows] >= NEVER
     return MicroOps(
         process=columns.process[rows],
@@ -90,7 +89,7 @@ def _flat(
         key=key,
         value=value.astype(np.int32),
         length=length if lists else None,
-        elements=numbers[len(numbers) - len(items) :] if lists else None,
+        elements=np.add(elements, 1, out=elements) if lists else None,
         start_ns=columns.start_ns[rows],
         end_ns=np.where(never, NEVER, columns.end_ns[rows]),
         keys=_Named(keys),

@@ -259,20 +259,6 @@ def _has(text: bytes, any_of: bytes) -> bool:
     return len(text.translate(None, any_of)) < len(text)
 
 
-def _as_json(plain: Sequence[bytes]) -> list[Any] | None:
-    text = b"[" + b" ".join(plain).replace(b", ", b" ") + b"]"
-    # "nil" first, while every keyword still begins with a colon and cannot be mistaken for it.
-    text = text.replace(b" nil", b" null").replace(b"[nil", b"[null")
-    text = text.replace(b"[:append ", b'["append" ').replace(b"[:r ", b'["r" ').replace(b"[:w ", b'["w" ')
-    if b":" in text:
-        text = _KEYWORD.sub(rb'"\1"', text)
-    try:
-        values = _decode(text.translate(_COMMAS))
-    except msgspec.MsgspecError:
-        return None
-    return values if len(values) == len(plain) else None
-
-
 # --- writing ---------------------------------------------------------------------------------------
 
 _PLAIN: Final = re.compile(r"[A-Za-z*!_?$%&=<>][\w*!?$%&=<>.+-]*\Z")

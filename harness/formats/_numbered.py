@@ -20,10 +20,10 @@ def numbered(codes: Sequence[Longs], objects: Sequence[Any], texts: Texts) -> tu
     every = np.concatenate(codes)
     out = (every >> 2).astype(np.int32)  # right for objects
     whole = np.flatnonzero(every & 1)
-    numbers, at = ranked(every[whole] >> 1)
+    numbers, [at] = ranked(every[whole] >> 1)
     out[whole] = at + len(objects)
     text = np.flatnonzero(every & 3 == 2)
-    kept, at = ranked(every[text] >> 2)
+    kept, [at] = ranked(every[text] >> 2)
     places, same = _different(texts, kept)
     out[text] = same[at] + (len(objects) + len(numbers))
     values = Values(tuple(objects), numbers, texts, places)
@@ -39,7 +39,7 @@ def _different(texts: Texts, places: Longs) -> tuple[Longs, Ints]:
         return places[np.unique(found, return_index=True)[1]], found
     found, firsts = np.empty(len(places), np.int32), np.empty(len(places), np.int64)
     table = np.full(1 << (2 * len(places)).bit_length(), -1, np.int32)
-    count = fast(number_texts)(texts.bytes.taken, texts.ends.taken, places, table, found, firsts)
+    count = fast(number_texts)(texts.text.taken, texts.ends.taken, places, table, found, firsts)
     return firsts[:count].copy(), found
 
 
@@ -55,7 +55,9 @@ def number_texts(text: Any, ends: Any, places: Any, table: Any, found: Any, firs
         for at in range(begin, end):
             mixed = ((mixed ^ text[at]) * 1000003) & 0xFFFFFFFFFF
         slot = (mixed ^ mixed >> 20) & last
-        while table[slot] >= 0 and not _same(text, begin, end, ends[firsts[table[slot]]], ends[firsts[table[slot]] + 1]):
+        while table[slot] >= 0 and not _same(
+            text, begin, end, ends[firsts[table[slot]]], ends[firsts[table[slot]] + 1]
+        ):
             slot = (slot + 1) & last
         if table[slot] < 0:
             table[slot], firsts[count] = count, places[i]

@@ -187,16 +187,14 @@ def _edn_event(
     while at < len(text) and text[at] != 125:
         name, end = _word(text, at + 1)
         begin, kind = _edn_space(text, end), _among(_KINDS, name)
-        kind = _OTHER if kind == NO or kind == _REGION or kind == _NODE else kind
+        kind = _OTHER if kind in (NO, _REGION, _NODE) else kind
         if text[at] != 58 or begin == end or begin == len(text) or (kind != _OTHER and seen >> kind & 1):
             return NO
         if kind == _OTHER and not _noted(text, at, end, state, others):
             return NO
         others += kind == _OTHER
         seen |= 1 << kind
-        end, used, texts = _edn_field(
-            text, begin, kind, row, packed, ends, fs, f_ends, notes, note_ends, used, texts
-        )
+        end, used, texts = _edn_field(text, begin, kind, row, packed, ends, fs, f_ends, notes, note_ends, used, texts)
         at = _edn_space(text, end)
         if end == NO or at == len(text) or (at == end and text[at] != 125):
             return NO
@@ -237,7 +235,7 @@ def _edn_field(
     fs: Any, f_ends: Any, notes: Any, note_ends: Any, used: int, texts: int,
 ) -> tuple[int, int, int]:  # fmt: skip
     """One field's value into the row: its end, and the new counts of bytes and texts."""
-    if kind == VALUE or kind == KEY:
+    if kind in (VALUE, KEY):
         number, end = _int(text, at)
         if end != NO:
             row[kind] = number << 1 | 1
@@ -247,7 +245,7 @@ def _edn_field(
             return end, used, texts
         end, new = _edn_packed(text, at, packed, used)
         return _kept(end, used, new, row, kind, ends, texts)
-    if kind == TYPE or kind == F:
+    if kind in (TYPE, F):
         name, end = _word(text, at + 1)
         number = _among(_TYPE_NAMES, name) if kind == TYPE else _find(fs, f_ends, text, at + 1, end)
         row[kind] = number
@@ -256,7 +254,7 @@ def _edn_field(
         name, end = _word(text, at + 1)
         row[PROCESS] = NEMESIS
         return (end if name == _NEMESIS else NO), used, texts
-    if kind == _OTHER or kind == NOTE:
+    if kind in (_OTHER, NOTE):
         end, _ = _edn_packed(text, at, packed, used)
         if kind == NOTE and end != NO:
             row[NOTE] = _find(notes, note_ends, text, at, end)
@@ -309,7 +307,7 @@ def _edn_atom(text: Any, at: int, packed: Any, used: int) -> tuple[int, int]:
         packed[used] = 34
         return (end if end > at + 1 else NO), used + 1
     name, end = _word(text, at)
-    if name == _TRUE or name == _FALSE:
+    if name in (_TRUE, _FALSE):
         return end, _constant(name, packed, used)
     if name == _NIL:
         return end, _constant(_NULL, packed, used)
@@ -344,7 +342,7 @@ def _json_event(
         begin = _json_space(text, colon + 1)
         if after == NO or begin >= len(text) or text[colon] != 58:
             return NO
-        if kind == NO or kind == _INDEX or end + 1 != after:  # a longer name than the word in it
+        if kind in (NO, _INDEX) or end + 1 != after:  # a longer name than the word in it
             kind = _OTHER
         if kind != _OTHER and seen >> kind & 1:
             return NO
@@ -366,9 +364,7 @@ def _json_event(
     return end + 1
 
 
-def _json_note(
-    text: Any, row: Any, seen: int, packed: Any, used: int, notes: Any, note_ends: Any, state: Any
-) -> bool:
+def _json_note(text: Any, row: Any, seen: int, packed: Any, used: int, notes: Any, note_ends: Any, state: Any) -> bool:
     """Put the place of error, region and node into the row; whether it is known."""
     if seen >> NOTE & 7 == 0:
         return True
@@ -390,16 +386,16 @@ def _json_field(
 ) -> tuple[int, int, int]:  # fmt: skip
     """One field's value into the row: its end, and the new counts of bytes and texts."""
     number, end = _int(text, at)
-    if end != NO and (kind == VALUE or kind == KEY):
+    if end != NO and kind in (VALUE, KEY):
         row[kind] = number << 1 | 1
-    elif end != NO and (kind == TIME or kind == PROCESS):
+    elif end != NO and kind in (TIME, PROCESS):
         row[kind] = number
         end = end if number >= -1 and (kind == TIME or number < 1 << 31) else NO
     elif end != NO and kind == _OTHER:
         return end, used, texts
     elif text[at] == 34 and kind != VALUE and kind != KEY and kind != _OTHER:
         return _json_words(text, at, kind, row, fs, f_ends, state), used, texts
-    elif kind == VALUE or kind == KEY or kind == _OTHER:
+    elif kind in (VALUE, KEY, _OTHER):
         name, end = _word(text, at)
         if name == _NULL:
             return end, used, texts
@@ -464,14 +460,14 @@ def _json_atom(text: Any, at: int, packed: Any, used: int) -> tuple[int, int]:
         end = _string(text, at)
         return end, _copied(text, at, end, packed, used)
     name, end = _word(text, at)
-    if name == _TRUE or name == _FALSE or name == _NULL:
+    if name in (_TRUE, _FALSE, _NULL):
         return end, _constant(name, packed, used)
     _, end = _int(text, at)
     return end, _copied(text, at, end, packed, used)
 
 
 def code_json(text: Any, begins: Any, codes: Any, packed: Any, ends: Any, state: Any) -> None:
-    """The codes of the values in the lines ``text[begins[i]:begins[i + 1]]``: NO for what a careful reader must look at.
+    """The codes of the values in the lines ``text[begins[i]:begins[i + 1]]``: NO where a careful reader must look.
 
     An empty line is nothing. ``packed``, ``ends`` and ``state`` are as in the scans.
     """

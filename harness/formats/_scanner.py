@@ -71,9 +71,9 @@ class Scanner:
 
     def _some(self, text: Any, position: int, rows: Any) -> int:
         texts, state = self._tape.texts, self._state
-        packed = texts.bytes.reserve(2 * (len(text) - position) + 64)
+        packed = texts.text.reserve(2 * (len(text) - position) + 64)
         ends = texts.ends.reserve(2 * len(rows) + 1)
-        state[: _scan.TEXTS + 1] = 0, texts.bytes.count, texts.ends.count - 1
+        state[: _scan.TEXTS + 1] = 0, texts.text.count, texts.ends.count - 1
         fs, notes = self._fs, self._notes
         position = int(
             self._scan(
@@ -82,7 +82,7 @@ class Scanner:
             )
         )
         taken = rows[: state[_scan.ROWS]].T
-        texts.bytes.count, texts.ends.count = int(state[_scan.BYTES]), int(state[_scan.TEXTS]) + 1
+        texts.text.count, texts.ends.count = int(state[_scan.BYTES]), int(state[_scan.TEXTS]) + 1
         self._tape.extend(
             *taken[: _scan.F], fs.numbers[taken[_scan.F]], *taken[_scan.F + 1 : -1], notes.numbers[taken[_scan.NOTE]]
         )

@@ -5,7 +5,6 @@ Both results come from the same events, so they cannot disagree about what a fil
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,7 +15,7 @@ from harness.formats._numbered import numbered
 from harness.model.columns import INFO_CODE, NEVER, OK_CODE, Columns, Longs, hashable
 from harness.model.history import History
 from harness.model.op import FAIL, INFO, INVOKE, NEMESIS, OK, Op
-from harness.model.packed import BELOW, NOTHING, Growing, Texts, Values, code_of, packed, unpacked
+from harness.model.packed import BELOW, NOTHING, Growing, Texts, code_of, packed, unpacked
 
 TYPES: Final = (OK, FAIL, INFO, INVOKE)
 """By code: the first three are the codes of columns."""

@@ -81,10 +81,10 @@ def _notes(batch: Any, tape: Tape) -> Ints:
     """The numbers of the notes: what region, node and error are together."""
     parts = [_encoded(batch.column(name)) for name in ("region", "node", "error")]
     (regions, region), (nodes, node), (errors, error) = parts
-    different, at = ranked((region.astype(np.int64) * len(nodes) + node) * len(errors) + error)
+    different, [at] = ranked((region.astype(np.int64) * len(nodes) + node) * len(errors) + error)
     numbers = []
-    for code in different.tolist():
-        place, last = divmod(code, len(errors))
+    for each in different.tolist():
+        place, last = divmod(each, len(errors))
         place, middle = divmod(place, len(nodes))
         note = regions[place], nodes[middle], errors[last]
         numbers.append(tape.notes.number(tuple(text or "" for text in note)))
@@ -100,10 +100,10 @@ def _codes(column: Any, tape: Tape) -> Longs:
     lines = np.full(begins[-1], 10, np.uint8)
     lines[np.arange(len(text)) + np.repeat(np.arange(size), np.diff(offsets))] = text
     texts, state, codes = tape.texts, np.zeros(_scan.STATE, np.int64), np.empty(size, np.int64)
-    packed, ends = texts.bytes.reserve(2 * len(text) + 64), texts.ends.reserve(size)
-    state[_scan.BYTES], state[_scan.TEXTS] = texts.bytes.count, texts.ends.count - 1
+    packed, ends = texts.text.reserve(2 * len(text) + 64), texts.ends.reserve(size)
+    state[_scan.BYTES], state[_scan.TEXTS] = texts.text.count, texts.ends.count - 1
     fast(_scan.code_json)(lines, begins, codes, packed, ends, state)
-    texts.bytes.count, texts.ends.count = int(state[_scan.BYTES]), int(state[_scan.TEXTS]) + 1
+    texts.text.count, texts.ends.count = int(state[_scan.BYTES]), int(state[_scan.TEXTS]) + 1
     for row in np.flatnonzero(codes == _scan.NO).tolist():
         codes[row] = code(lines[begins[row] : begins[row + 1]].tobytes(), tape)
     return codes

@@ -8,7 +8,7 @@ What is not of this form is read event by event, with the full reader for the un
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any, Final
@@ -84,11 +84,11 @@ class _Memo(dict[bytes | None, int]):
         self.learn({text: self._number(parse(text))})
         return self[text]
 
-    def learn(self, found: dict[bytes, int]) -> None:
+    def learn(self, found: Mapping[bytes, int]) -> None:
         if len(self) > REMEMBERED:
             self.clear()
             self[None] = self._absent
-        self.update(found)
+        self.update(found.items())
 
 
 class _Filler:

@@ -1,7 +1,7 @@
 """Micro-operations out of packed texts (``harness.model.packed``), without an object for any of them.
 
-A transaction is ``[["append",3,4],["r",5,[1,2]]]``. Keys and values are codes here: odd for a whole number, twice it and
-1; even for a string of up to seven plain characters, twice the number that its bytes are, after a leading 1.
+A transaction is ``[["append",3,4],["r",5,[1,2]]]``. Keys and values are codes here: odd for a whole number, twice it
+and 1; even for a string of up to seven plain characters, twice the number that its bytes are, after a leading 1.
 """
 
 from __future__ import annotations

@@ -2,14 +2,15 @@
 
 A history of a million transactions holds many millions of small objects, of which a verdict looks at a handful. A
 value here is a *code*, a number of 64 bits: odd for a whole number of at most 18 digits (twice it, and 1), otherwise
-four times a place: among the :class:`Texts` when 2 is added, else among the objects, of which the first is None. A packed text is JSON without
-spaces, of such numbers, null, true, false, strings of plain characters, and lists; a value has only one such text.
+four times a place: among the :class:`Texts` when 2 is added, else among the objects, of which the first is None.
+A packed text is JSON without spaces, of such numbers, null, true, false, strings of plain characters, and lists; a
+value has only one such text.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, Generic, TypeVar
 
 import msgspec
@@ -26,6 +27,7 @@ PACKED: Final = re.compile(
 """What JSON must be made of to be a packed text, if it is not a number alone, or null."""
 _DENSE: Final = 4
 """Numbers that lie so many times wider than they are many are counted in a table of all that lie between them."""
+_PIECE: Final = 1 << 20
 _PLAIN: Final = re.compile(r"[ !#-\[\]-~]*+\Z")
 
 Longs = npt.NDArray[np.int64]
@@ -52,7 +54,9 @@ def _packable(value: Any) -> bool:
         return all(map(_packable, value))
     if kind is int:
         return -BELOW < value < BELOW
-    return _PLAIN.match(value) is not None if kind is str else value is None or kind is bool
+    if kind is str:
+        return _PLAIN.match(value) is not None
+    return value is None or kind is bool
 
 
 def unpacked(text: bytes) -> Any:
@@ -67,18 +71,28 @@ def tuples(value: Any) -> Any:
     return {key: tuples(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
-def ranked(values: Longs) -> tuple[Longs, npt.NDArray[np.int32]]:
-    """The different ``values`` in order, and for each value its place among them."""
-    if not len(values):
-        return values, np.zeros(0, np.int32)
-    low, high = int(values.min()), int(values.max())
-    if high - low > _DENSE * len(values) + 1024:
-        different, at = np.unique(values, return_inverse=True)
-        return different, at.astype(np.int32)
+def ranked(*parts: Longs) -> tuple[Longs, list[npt.NDArray[np.int32]]]:
+    """The different values of all ``parts`` in order, and for each part its values' places among them."""
+    filled = [part for part in parts if len(part)]
+    if not filled:
+        return np.zeros(0, np.int64), [np.zeros(0, np.int32) for _ in parts]
+    low, high = min(int(part.min()) for part in filled), max(int(part.max()) for part in filled)
+    if high - low > _DENSE * sum(map(len, parts)) + 1024:
+        different = np.unique(np.concatenate([np.unique(part) for part in filled]))
+        return different, [np.searchsorted(different, part).astype(np.int32) for part in parts]
     there = np.zeros(high - low + 1, np.bool_)
-    there[values - low] = True
+    for piece in _pieces(parts):
+        there[piece - low] = True
     place = np.cumsum(there, dtype=np.int32) - np.int32(1)
-    return np.flatnonzero(there) + low, place[values - low]
+    found = [np.empty(len(part), np.int32) for part in parts]
+    for piece, out in zip(_pieces(parts), _pieces(found), strict=True):
+        out[:] = place[piece - low]
+    return np.flatnonzero(there) + low, found
+
+
+def _pieces(parts: Iterable[npt.NDArray[Any]]) -> Iterator[npt.NDArray[Any]]:
+    """Pieces small enough that what is made of them in passing takes little memory."""
+    return (part[at : at + _PIECE] for part in parts for at in range(0, len(part), _PIECE))
 
 
 class Growing(Generic[_Number]):
@@ -107,10 +121,10 @@ class Growing(Generic[_Number]):
 
 
 class Texts:
-    """Packed texts, one after the other: text ``i`` is ``bytes.taken[ends.taken[i]:ends.taken[i + 1]]``."""
+    """Packed texts, one after the other: text ``i`` is ``text.taken[ends.taken[i]:ends.taken[i + 1]]``."""
 
     def __init__(self) -> None:
-        self._bytes, self._ends = Growing(np.uint8), Growing(np.int64)
+        self._text, self._ends = Growing(np.uint8), Growing(np.int64)
         self._ends.extend([0])
         self._new: list[bytes] = []
 
@@ -120,10 +134,10 @@ class Texts:
         return self._ends.count + len(self._new) - 2 << 2 | 2
 
     @property
-    def bytes(self) -> Growing[np.uint8]:
-        """All texts."""
+    def text(self) -> Growing[np.uint8]:
+        """All bytes."""
         self._write()
-        return self._bytes
+        return self._text
 
     @property
     def ends(self) -> Growing[np.int64]:
@@ -134,13 +148,13 @@ class Texts:
     def _write(self) -> None:
         if self._new:
             new, self._new = self._new, []
-            ends = np.cumsum([len(text) for text in new]) + self._bytes.count
-            self._bytes.extend(np.frombuffer(b"".join(new), np.uint8))
+            ends = np.cumsum([len(text) for text in new]) + self._text.count
+            self._text.extend(np.frombuffer(b"".join(new), np.uint8))
             self._ends.extend(ends)
 
     def __getitem__(self, place: int) -> bytes:
         begin, end = self.ends.taken[place : place + 2].tolist()
-        return self.bytes.taken[begin:end].tobytes()
+        return self.text.taken[begin:end].tobytes()
 
 
 class Values(Sequence[Any]):
