@@ -53,7 +53,7 @@ def _packable(value: Any) -> bool:
     if kind is tuple:
         return all(map(_packable, value))
     if kind is int:
-        return -BELOW < value < BELOW
+        return bool(-BELOW < value < BELOW)
     if kind is str:
         return _PLAIN.match(value) is not None
     return value is None or kind is bool
