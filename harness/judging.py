@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
@@ -28,6 +29,8 @@ from harness.model.verdict import Valid, Verdict
 if TYPE_CHECKING:  # it loads the topology's validation, which no check needs
     from harness.contracts import Checker
 
+_LONG_S: Final = 0.1
+"""People are told how long reading took from so many seconds on."""
 NIL_READ_IS_INITIAL, NIL_READ_IS_UNKNOWN = "initial", "unknown"
 FAILED_CAS_CONSTRAINS, FAILED_CAS_IS_ABSENT = "constrains", "absent"
 
@@ -45,6 +48,9 @@ class Source(Protocol):
     def placed(self) -> bool: ...
 
     @property
+    def read_s(self) -> float: ...
+
+    @property
     def history(self) -> History: ...
 
     @property
@@ -58,6 +64,7 @@ class Stored:
     folder: store.RunFolder
     format: str = "run"
     placed: bool = True
+    read_s: float = 0.0
 
     @cached_property
     def _loaded(self) -> tuple[History, bool]:
@@ -190,13 +197,14 @@ def _checker(model: str, options: Options, format_: str) -> Checker:
 
 @dataclass(frozen=True)
 class Judged:
-    """A verdict on a recorded history, and what it was about."""
+    """A verdict on a recorded history, and what it was about; ``read_s`` is how many seconds reading it took."""
 
     model: str
     format: str
     operations: int
     note: str
     verdict: Verdict
+    read_s: float = 0.0
 
     def as_data(self) -> dict[str, Any]:
         """For machines: ``valid`` is true, false or "unknown"; ``seconds`` is the time of the check alone."""
@@ -206,6 +214,7 @@ class Judged:
             "model": self.model,
             "operations": self.operations,
             "seconds": round(verdict.seconds, 6),
+            "read_seconds": round(self.read_s, 6),
             "explanation": explained(verdict),
         }
         told |= {"cause": verdict.cause} if verdict.cause else {}
@@ -217,6 +226,7 @@ class Judged:
         """For people."""
         word = {Valid.TRUE: "VALID", Valid.FALSE: "INVALID"}.get(self.verdict.valid, "UNKNOWN")
         size = f"{self.model}, {count(self.operations, 'operation')}, {self.verdict.seconds:.3f} s, {self.format}"
+        size += f" read in {self.read_s:.1f} s" if self.read_s >= _LONG_S else ""
         note = f"\nnote: {self.note}" if self.note else ""
         return f"{word}  ({size})\n{explained(self.verdict)}{note}"
 
@@ -233,19 +243,20 @@ def check(source: Source, model: str, options: Options) -> Judged:
     """Judge ``source`` by ``model``. Raises UsageError when the model is unknown or the history contradicts itself."""
     _known("model", model, MODELS)
     checker = _checker(model, options, source.format)
-    by_columns = getattr(checker, "check_columns", None)
+    by_columns, began = getattr(checker, "check_columns", None), perf_counter()
     # Columns are faster, but know neither regions nor faults, which a story of our own runs should name.
     if by_columns is not None and not MODELS[model].verbs and not source.placed:
         operations = len(source.columns)
     else:
         by_columns, history = None, _renamed(source.history, MODELS[model].verbs)
         operations = len(_operations(history))
+    read_s = source.read_s + perf_counter() - began
     if not operations:
-        return Judged(model, source.format, 0, source.note, _empty(checker.name))
+        return Judged(model, source.format, 0, source.note, _empty(checker.name), read_s)
     if by_columns is not None:
         checker, history = _ByColumns(checker.name, source.columns, by_columns), History(())
     [verdict] = judge(history, [checker])
-    return Judged(model, source.format, operations, source.note, verdict)
+    return Judged(model, source.format, operations, source.note, verdict, read_s)
 
 
 @dataclass(frozen=True)
