@@ -96,6 +96,8 @@ def rows_of(history: History) -> list[tuple[Any, ...]]:
         ("symbol", "symbol"),
         ("-", "-"),
         ('"a \\"b\\" \\n \\u00e9 é"', 'a "b" \n é é'),
+        ('"\\ud83d\\ude00"', "😀"),
+        ("[null :null nil]", ("null", "null", None)),
         ("\\a", "a"),
         ("\\newline", "\n"),
         ("\\u00e9", "é"),
@@ -120,6 +122,12 @@ def test_every_kind_of_edn_value_is_read(text: str, value: Any) -> None:
     ["", "[1", "1]", "{:a}", "{:a 1 :a 2}", "#{1 1}", '"a', "01", "1x", "#_", "[1 #_]", "##Foo", '"\\q"', "\\foo"],
 )
 def test_what_is_no_edn_value_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="is no value"):
+        jepsen_edn.value(text)
+
+
+@pytest.mark.parametrize("text", ['"\\ud800"', "\\udfff", "\\uzzzz", "1" * 5000, "[" * 5000 + "]" * 5000])
+def test_what_python_cannot_hold_is_refused_too(text: str) -> None:
     with pytest.raises(UsageError, match="is no value"):
         jepsen_edn.value(text)
 
@@ -158,7 +166,9 @@ def test_many_values_at_once_are_the_same_as_one_by_one(many: list[Any], gap: st
 # --- events: two ways of reading, one answer -----------------------------------------------------------
 
 words = st.sampled_from(["read", "write", "cas", "txn"])
-atoms = st.sampled_from(["nil", "1", "-3", ":k", '"s \\" {"', "2.5", "true", "\\x", "sym", "1/2", '#inst "x"', "7N"])
+atoms = st.sampled_from(
+    ["nil", "1", "-3", ":k", '"s \\" {"', "2.5", "true", "\\x", "sym", "1/2", '#inst "x"', "7N", "null", ":null"]
+)
 edn_values = st.recursive(
     atoms,
     lambda inner: st.tuples(
@@ -368,6 +378,12 @@ def test_an_indeterminate_operation_never_ends_in_the_columns(file: File) -> Non
     assert columns.end.tolist() == [1, int(NEVER)]
 
 
+def test_a_symbol_called_null_is_not_nothing(file: File) -> None:
+    """Values of many events go through JSON at once, where the symbol would be nothing."""
+    found = formats.read(file(PLAIN * 1000 + PLAIN.replace("1}", "[null nil :null]}")))
+    assert found.operations[-1].value == ("null", None, "null")
+
+
 def test_true_and_one_stay_different_inside_a_list(file: File) -> None:
     path = file("".join(PLAIN.replace("1}", f"{value}}}") for value in ("[1]", "[true]", "[1.0]", "[1]")))
     assert [repr(op.value) for op in formats.read(path).operations] == ["(1,)", "(True,)", "(1.0,)", "(1,)"]
@@ -407,9 +423,20 @@ def test_true_and_one_stay_different_inside_a_list(file: File) -> None:
         ),
         ("INFO  jepsen.util - 0\t:invoke\t:read\tnil\nINFO  jepsen.util - 0\t:ok\t:re", "2:21", "PROCESS :TYPE"),
         ("INFO  jepsen.util - 0\t:invoke\t:read\t[1", "1:37", "']' before the end"),
+        (PLAIN.encode() + b'{:process 1, :type :ok, :f :read, :value "a\xff"}', "3:44", "UTF-8, found byte 0xff"),
+        (PLAIN.encode() + b"{:process 1, :type :ok, :f :re\xffad}", "3:31", "UTF-8, found byte 0xff"),
+        (b'{"process": 0, "type": "invoke", "f": "r", "value": ["a\xff"]}', "1:56", "UTF-8, found byte 0xff"),
+        (b'{"process": 0, "type": "invoke", "f": "r\xe9"}', "1:41", "UTF-8, found byte 0xe9"),
+        (b"INFO  jepsen.util - 0\t:invoke\t:r\xe9ad\tnil", "1:21", "UTF-8, found byte 0xe9"),
+        (
+            '{"process": 0, "type": "ok", "f": "r", "value": ' + "[" * 9999 + "]" * 9999 + "}",
+            "1:1",
+            "inside each other",
+        ),
     ],
+    ids=lambda each: str(each)[:40],
 )
-def test_a_malformed_file_is_named_with_line_and_column(file: File, text: str, place: str, says: str) -> None:
+def test_a_malformed_file_is_named_with_line_and_column(file: File, text: str | bytes, place: str, says: str) -> None:
     path = file(text)
     with pytest.raises(UsageError) as caught:
         formats.load(path)
@@ -456,6 +483,13 @@ def test_an_empty_file_is_an_empty_history(file: File, text: str) -> None:
 def test_a_file_of_another_kind_is_refused(file: File, data: bytes) -> None:
     with pytest.raises(UsageError, match=r"no known format|expected"):
         formats.load(file(data))
+
+
+def test_fields_of_json_that_are_null_say_nothing(file: File) -> None:
+    event = '{"process": 0, "type": "%s", "f": "read", "error": null, "region": null, "node": null, "time": null}\n'
+    assert {
+        (op.error, op.region, op.node, op.time_ns) for op in formats.read(file(event % "invoke" + event % "ok"))
+    } == {("", "", "", -1)}
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:

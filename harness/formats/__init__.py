@@ -90,7 +90,9 @@ class Recording:
         try:
             yield
         except Trouble as trouble:
-            raise UsageError(f"{_place(self.path, self.format, trouble.index, self.tape.size_bytes)}: {trouble}; {_ASK}") from None
+            raise UsageError(
+                f"{_place(self.path, self.format, trouble.index, self.tape.size_bytes)}: {trouble}; {_ASK}"
+            ) from None
 
 
 def load(path: Path, keyed: bool = False) -> Recording:

@@ -41,6 +41,7 @@ _FLOAT: Final = re.compile(rb"[+-]?\d++(?:\.\d*+)?(?:[eE][+-]?\d++)?\Z")
 _EXACT: Final = re.compile(rb"[+-]?\d++(?:(?:\.\d*+)?(?:[eE][+-]?\d++)?M|/\d++)\Z")
 _SYMBOL: Final = re.compile(rb"(?:[^\d+\-.:]|[+\-.](?!\d)).*+\Z|[+\-.]\Z", re.S)
 _ESCAPE: Final = re.compile(r"\\(u[0-9a-fA-F]{4}|[0-7]{1,3}|.)", re.S)
+_HALF: Final = re.compile("[\ud800-\udfff]")
 _ESCAPED: Final = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", '"': '"', "\\": "\\"}
 
 
@@ -163,7 +164,11 @@ def scalar(token: bytes, kind: str, start: int = 0) -> Any:
             return _NAMED[token]
         return _atom(token, start)
     except UnicodeDecodeError as error:
-        raise Malformed(f"expected text in UTF-8, found byte {token[error.start]:#x}", start) from None
+        at = error.start + len(token) - len(error.object) - (kind == "string")
+        raise Malformed(f"expected text in UTF-8, found byte {token[at]:#x}", start + at) from None
+    except ValueError:
+        found = token[:20].decode() + "..." * (len(token) > 20)
+        raise Malformed(f"expected a number of at most 4300 digits, or a character, found {found}", start) from None
     except KeyError:
         raise Malformed(f"expected ##Inf, ##-Inf or ##NaN, found {token.decode()}", start) from None
 
@@ -186,7 +191,17 @@ def _atom(token: bytes, start: int) -> Any:
 
 def _string(token: bytes, start: int) -> str:
     text = token[1:-1].decode()
-    return _ESCAPE.sub(lambda match: _unescaped(match[1], start), text) if "\\" in text else text
+    return _whole(_ESCAPE.sub(lambda match: _unescaped(match[1], start), text), start) if "\\" in text else text
+
+
+def _whole(text: str, start: int) -> str:
+    """``text`` with characters that were escaped in two halves put together."""
+    if not _HALF.search(text):
+        return text
+    try:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
+    except UnicodeDecodeError:
+        raise Malformed("expected a whole character, found one half of it", start) from None
 
 
 def _unescaped(escape: str, start: int) -> str:
@@ -205,7 +220,7 @@ def _char(token: bytes, start: int) -> str:
     if name in _CHARS:
         return _CHARS[name]
     if len(text) == 5 and text[0] == "u":
-        return chr(int(text[1:], 16))
+        return _whole(chr(int(text[1:], 16)), start)
     if len(text) != 1:
         raise Malformed(f"expected a character, found {token.decode()}", start)
     return text
@@ -217,6 +232,8 @@ _check: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _COMMAS: Final = bytes.maketrans(b" ", b",")
 _BEYOND_JSON: Final = b'"#{}()\\;/\n\r\t'
 _UNUSUAL: Final = re.compile(rb"\d(?:[.eE]|\d{18})")
+_NULL: Final = re.compile(rb"(?<!:)\bnull")
+"""A symbol that would be something else in JSON."""
 _KEYWORD: Final = re.compile(rb":([A-Za-z_][\w.*+!?$%&=<>-]*+)(?=[ \]\n])")
 
 
@@ -229,6 +246,9 @@ def as_packed(texts: Sequence[bytes]) -> dict[bytes, bytes]:
     if _has(b"".join(texts), _BEYOND_JSON):
         texts = [text for text in texts if not _has(text, _BEYOND_JSON)]
     text = b"\n".join((b"", *texts, b""))
+    if b"null" in text:
+        texts = [text for text in texts if not _NULL.search(text)]
+        text = b"\n".join((b"", *texts, b""))
     # "nil" first, while every keyword still begins with a colon and cannot be mistaken for it.
     text = text.replace(b", ", b" ").replace(b" nil", b" null").replace(b"[nil", b"[null").replace(b"\nnil", b"\nnull")
     text = text.replace(b"[:append ", b'["append" ').replace(b"[:r ", b'["r" ').replace(b"[:w ", b'["w" ')

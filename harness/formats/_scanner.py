@@ -12,7 +12,7 @@ from harness.formats._tape import FIELDS, Tape
 from harness.kernels.compiling import fast
 from harness.model.packed import Growing
 
-LARGE_BYTES: Final = 1 << 24
+LARGE_BYTES: Final = 1 << 23
 """From this size on a file is worth compiled code, which takes half a second to load, and some more to be made once."""
 MOST_WORDS: Final = 64
 """So many different operations, and notes, a scan knows at most; events with others are read carefully."""

@@ -7,13 +7,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import IO, Any, Final
 
-import msgspec
 import numpy as np
 
 from harness.formats import _scan
 from harness.formats._scanner import LARGE_BYTES
 from harness.formats._tape import TYPE_CODES, Malformed, Tape
-from harness.formats.json_lines import code
+from harness.formats.json_lines import WRONG_JSON, code
 from harness.kernels.compiling import fast
 from harness.model.columns import Ints, Longs
 from harness.model.packed import NOTHING, ranked
@@ -40,7 +39,7 @@ def fill(source: IO[bytes], tape: Tape) -> None:
                 _add(reader.get_batch(number), tape)
     except (pa.ArrowException, OSError) as error:
         raise Malformed(f"expected an Arrow file: {error}") from None
-    except (msgspec.MsgspecError, KeyError) as error:
+    except (*WRONG_JSON, KeyError) as error:
         raise Malformed(f"expected the columns of a stored history: {error}") from None
 
 

@@ -30,6 +30,7 @@ _PATIENCE, _PATIENCE_BYTES = 8, 1 << 11
 """So many unusual lines are read one by one in a text of some bytes, before the compiled scan gives up on it."""
 _OBJECT: Final = re.compile(rb"\s*\{\s*(\"|\}\s*\n)")
 _NULL: Final = msgspec.Raw(b"null")
+WRONG_JSON: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _BYTE: Final = re.compile(r"\(byte (\d+)\)")
 
 
@@ -41,9 +42,9 @@ class _Line(msgspec.Struct):
     value: msgspec.Raw = _NULL
     time_ns: Any = None
     time: Any = None
-    region: str = ""
-    node: str = ""
-    error: Any = ""
+    region: str | None = None
+    node: str | None = None
+    error: Any = None
 
 
 _decode: Final = msgspec.json.Decoder(_Line).decode
@@ -99,7 +100,7 @@ class _Filler:
         """Read all lines at once; False when a line is wrong, and none was taken."""
         try:
             rows = [self.row(event) for event in _decode_lines(text)]
-        except (msgspec.MsgspecError, Malformed):
+        except (*WRONG_JSON, Malformed):
             return False
         if not rows or len(rows) > self.tape.room:
             return False
@@ -113,9 +114,9 @@ class _Filler:
         try:
             if not event.isspace():
                 self.tape.add(self.row(_decode(event)))
-        except msgspec.MsgspecError as error:
+        except WRONG_JSON as error:
             number = line + text.count(b"\n", 0, position)
-            raise Malformed(_wanted(error), line=number, column=_column(error, event)) from None
+            raise Malformed(_wanted(error, event), line=number, column=_column(error, event)) from None
         except Malformed as error:
             error.line = line + text.count(b"\n", 0, position)
             raise
@@ -125,10 +126,12 @@ class _Filler:
         """An event as numbers."""
         value, key = self.codes[bytes(event.value)], self.codes[bytes(event.key)]
         time_ns = event.time if event.time_ns is None else event.time_ns
-        error = event.error if isinstance(event.error, str) else msgspec.json.encode(event.error).decode()
-        note = self.tape.notes.number((event.region, event.node, error))
+        region, node, error = event.region or "", event.node or "", event.error
+        if not isinstance(error, str):
+            error = "" if error is None else msgspec.json.encode(error).decode()
+        note = self.tape.notes.number((region, node, error))
         if self.scanner:
-            self.scanner.learn_note("\0".join((error, event.region, event.node)).encode(), note)
+            self.scanner.learn_note("\0".join((error, region, node)).encode(), note)
         return self.tape.row(event.type, event.f, event.process, value, key, time_ns, note)
 
 
@@ -145,13 +148,27 @@ def fill(source: IO[bytes], tape: Tape) -> None:
         text = text[end:]
 
 
-def _wanted(error: msgspec.MsgspecError) -> str:
+def _wanted(error: Exception, line: bytes) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return f"expected text in UTF-8, found byte {line[_column(error, line) - 1]:#x}"
+    if isinstance(error, RecursionError):
+        return "expected at most some hundred lists inside each other"
     return f'expected an event like {{"process": 0, "type": "invoke", "f": "read"}}: {error}'
 
 
-def _column(error: msgspec.MsgspecError, line: bytes) -> int:
+def _column(error: Exception, line: bytes) -> int:
+    if isinstance(error, UnicodeDecodeError):  # it knows the place in some part of the line
+        return _wrong_byte(line) + 1
     byte = _BYTE.search(str(error))
     return int(byte[1]) + 1 if byte else len(line.rstrip()) + 1 if "truncated" in str(error) else 1
+
+
+def _wrong_byte(line: bytes) -> int:
+    try:
+        line.decode()
+    except UnicodeDecodeError as error:
+        return error.start
+    return 0
 
 
 def write(history: Iterable[Op], path: Path) -> None:
