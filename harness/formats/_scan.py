@@ -92,7 +92,7 @@ def _word(text: Any, at: int) -> tuple[int, int]:
     """Letters, digits, ``_`` and ``-`` from a letter on: as a number (NO when it is long), and the end."""
     name, end = 0, at
     while end < len(text):
-        byte = text[end]
+        byte = int(text[end])
         if not (_is_letter(byte) or (end > at and (_is_digit(byte) or byte == 45 or byte == 95))):
             break
         name = (name << 8 | byte) if end - at < _LETTERS else NO
@@ -106,7 +106,7 @@ def _int(text: Any, at: int) -> tuple[int, int]:
     first = at + 1 if minus else at
     end, value = first, 0
     while end < len(text) and _is_digit(text[end]) and end - first <= _DIGITS:
-        value = value * 10 + (text[end] - 48)
+        value = value * 10 + (int(text[end]) - 48)
         end += 1
     size = end - first
     if size == 0 or size > _DIGITS or (text[first] == 48 and (size > 1 or minus)):
