@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from harness import formats
@@ -34,7 +34,7 @@ Patch = pytest.MonkeyPatch
 # --- JSON -------------------------------------------------------------------------------------------------
 
 gap = st.sampled_from(["", "", " ", "\t", "  "])
-json_words = ["null", "true", "false", '"a b"', '""', '"\\n"', '"é"', '"\\u0061"', '"{\\"x"']
+json_words = ["null", "true", "false", '"a b"', '"x"', '""', '"\\n"', '"é"', '"\\u0061"', '"{\\"x"']
 json_numbers = ["0", "7", "-3", "-0", "1.5", "1e3", "1E2", "123456789012345678", "1234567890123456789", str(2**63 - 1)]
 json_atoms = st.sampled_from(json_words + json_numbers)
 json_values = st.recursive(
@@ -93,6 +93,9 @@ def ways_to_read_json(path: Path, monkeypatch: Patch) -> dict[str, Any]:
 
 @FUZZ
 @given(json_documents())
+@example('{"type":"ok","f":"a","error":"x"}\n' * 2 + '{"type":"ok","f":"a","other":"x"}\n')
+@example('{"type":"ok","f":"a","value":1}\n' * 2 + '{"type":"ok","f":"a","value":1,"value":2}\n')
+@example('{"type":"ok","f":"a","time":1}\n' * 2 + '{"type":"ok","f":"a","time_ns":2,"time":1}\n')
 def test_all_ways_of_reading_json_read_the_same(tmp_path: Path, monkeypatch: Patch, text: str) -> None:
     path = tmp_path / "h.jsonl"
     path.write_text(text)

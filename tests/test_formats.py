@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from harness import formats, journal
@@ -194,6 +194,7 @@ def documents(draw: st.DrawFn) -> str:
         for name in ("value", "key", "error"):
             fields += [f":{name} {draw(edn_values)}"] * draw(st.booleans())
         fields += [f":time {draw(st.integers(0, 10**12))}"] * draw(st.booleans())
+        fields += [draw(st.sampled_from(fields))] * (draw(st.integers(0, 9)) == 7)  # seldom one twice
         fields = draw(st.permutations(fields))
         tag = draw(st.sampled_from(["", "", "#jepsen.history.Op", "#other "]))
         events.append(f"{tag}{{{draw(gaps).join(fields)}}}")
@@ -248,6 +249,9 @@ def ways_to_read_edn(path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int) ->
 
 @settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(documents(), st.sampled_from([7, 64, 1 << 20]))
+@example(PLAIN * 9 + "{:process 0, :type :ok, :value 1, :f :write, :value 2}", 64)
+@example(PLAIN * 9 + "{:process 0, :type :ok, :f :write, :x 1, :x 2}", 64)
+@example(PLAIN * 9 + "{:process 0, :type :ok, :f :write, :value [1[2]]}{:process 0,:type :ok :f :write :value 1N}", 64)
 def test_all_ways_of_reading_edn_read_the_same(
     file: File, monkeypatch: pytest.MonkeyPatch, text: str, chunk: int
 ) -> None:
