@@ -157,6 +157,33 @@ def convert(
 
 
 @app.command()
+def certify(
+    families: Annotated[
+        list[str] | None, typer.Argument(metavar="[FAMILY]...", help="Checkers, by their model. [default: all]")
+    ] = None,
+    count: Annotated[int, typer.Option(help="Small random histories per family; 100000 for the full evidence.")] = 2000,
+    seed: Annotated[int, typer.Option(help="Decides every history.")] = 1,
+    kind: Annotated[
+        list[str] | None, typer.Option(help="oracle, mutation, laws, simulated or recorded. [default: all]")
+    ] = None,
+    histories: Annotated[
+        Path | None, typer.Option(help="A folder of recorded histories with their verdicts in expected.json.")
+    ] = None,
+    jobs: Annotated[int | None, typer.Option(help="Processes. [default: one per core]")] = None,
+    json: Json = False,
+) -> int:
+    """Show that the checkers are right: against slow judges, planted anomalies, laws, and simulated systems.
+
+    Ends with 0 when no checker was ever wrong, 1 when one was, 2 when the evidence is not enough.
+    """
+    from harness.certify import command, table
+
+    found = command.run(families or [], kind or [], count, seed, histories, jobs)
+    _tell(table.as_data(found), lambda _: table.as_text(found), json)
+    return found.exit_code
+
+
+@app.command()
 def report(
     run: Annotated[str, typer.Argument(help="A run's folder, or its name in the store; `latest`.")] = "latest",
     format: Annotated[str, typer.Option("--format", "-f", help="html, terminal, json, junit or allure.")] = "html",

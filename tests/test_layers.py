@@ -19,7 +19,7 @@ LAYERS = (
     {"testbeds", "checkers", "faults", "journal", "ledger"},
     {"workloads", "registry", "store"},
     {"runner", "nemesis", "catalogue", "serving", "planning", "console", "judging"},
-    {"guard"},
+    {"guard", "certify"},
     {"experiment"},
     {"execute"},
     {"cli", "plugin"},

@@ -13,6 +13,9 @@ import msgspec
 import numpy as np
 import pytest
 
+from harness.certify.systems import database
+from harness.certify.txn_anomalies import LISTS, REGISTERS
+from harness.certify.txn_notation import transactions
 from harness.checkers import transactions as checker_module
 from harness.checkers.transactions import Transactions
 from harness.checkers.txn_models import ALIASES, RULED_OUT_BY, WEAKER, forbidden, order_needed, violated, weakest
@@ -25,8 +28,6 @@ from harness.kernels.txn_zones import covers
 from harness.model.history import History
 from harness.model.op import INVOKE, OK, Op
 from harness.model.verdict import Valid, Verdict
-from tests import txn_oracle, txn_random, txn_simulator
-from tests.txn_notation import transactions
 
 APPEND, REGISTER = "list-append", "rw-register"
 
@@ -36,58 +37,6 @@ def judged(text: str, kind: str = APPEND, consistency: str = "strict-serializabl
 
 
 # --- lists, by hand --------------------------------------------------------------------------------
-
-LISTS = {
-    "G0": ("a: x+1 y+1 | b: x+2 y+2 | [c: x?1,2 y?2,1", ["G0"], ["read-uncommitted"]),
-    "G0-process": ("a: x+1 | a: x+2 | [b: x?2,1", ["G0-process"], ["strong-session-read-uncommitted"]),
-    "G0-realtime": ("a: x+1 | [b: x+2 | [c: x?2,1", ["G0-realtime"], ["strong-read-uncommitted"]),
-    "G1a": ("a!: x+1 | b: x?1", ["G1a"], ["read-committed"]),
-    "G1b": ("a: x+1 x+2 | b: x?1 | [c: x?1,2", ["G-single", "G1b"], ["read-committed"]),
-    "G1c": ("a: x+1 y?1 | b: x?1 y+1", ["G1c"], ["read-committed"]),
-    "G1c by overwriting": ("a: x+1 y?1 | b: x+2 y+1 | c: x?1,2", ["G1c"], ["read-committed"]),
-    "G1c-process": ("a: x?1 | a: x+1", ["G1c-process"], ["strong-session-read-committed"]),
-    "G1c-realtime": ("a: x?1 | [b: x+1", ["G1c-realtime"], ["strong-read-committed"]),
-    "G-single": ("a: x+1 y+1 | b: x? y?1", ["G-single"], ["consistent-view", "repeatable-read"]),
-    "G-single-process": ("a: x+1 | a: x? | [b: x?1", ["G-single-process"], ["strong-session-snapshot-isolation"]),
-    "G-single-realtime": ("a: x+1 | [b: x? | c: x?1", ["G-single-realtime"], ["strong-snapshot-isolation"]),
-    "G-nonadjacent, a long fork": (
-        "a: x+1 | b: y+1 | c: x?1 y? | d: x? y?1",
-        ["G-nonadjacent"],
-        ["repeatable-read", "snapshot-isolation"],
-    ),
-    "G-nonadjacent-process": (
-        "a: x+1 | b: y+1 | c: x?1 | c: y? | d: y?1 | d: x?",
-        ["G-nonadjacent-process"],
-        ["strong-session-snapshot-isolation"],
-    ),
-    "G2-item, write skew": ("a: x? y+1 | b: y? x+1 | [c: x?1 y?1", ["G2-item"], ["repeatable-read"]),
-    "G2-item-process": (
-        "b: y? x+1 | a: y+1 | a: x? | [c: x?1 y?1",
-        ["G2-item-process"],
-        ["strong-session-serializable"],
-    ),
-    "G2-item-realtime": (
-        "b: y? x+1 | a: y+1 | a: w+1 | c: x? | [d: x?1 y?1 w?1",
-        ["G2-item-realtime"],
-        ["strict-serializable"],
-    ),
-    "internal after a read": (
-        "a: x+1 | b: x?1 x?",
-        ["G-single", "internal"],
-        ["consistent-view", "read-atomic", "repeatable-read"],
-    ),
-    "internal after an append": ("a: x?1 x+2 x?1 | b: x+1", ["internal"], ["read-atomic"]),
-    "internal, its own append is not last": ("a: x+1 x?1,2 | b: x+2 | c: x?1,2", ["internal"], ["read-atomic"]),
-    "lost-update": ("a: x? x+1 | b: x? x+2 | [c: x?1,2", ["G-single", "lost-update"], ["ROLA", "cursor-stability"]),
-    "lost-update, never read": ("a: x? x+1 | b: x? x+2", ["G2-item", "lost-update"], ["ROLA", "cursor-stability"]),
-    "duplicate-elements": ("a: x+1 | b: x?1,1", ["duplicate-elements"], ["read-uncommitted"]),
-    "incompatible-order": ("a: x+1 | b: x+2 | c: x?1,2 | d: x?2,1", ["incompatible-order"], ["read-committed"]),
-    "dirty-update": ("a!: x+1 | b: x+2 | c: x?1,2", ["G1a", "dirty-update"], ["read-committed"]),
-    "incompatible-order within one": ("a: x+1 x+2 | b: x?2,1", ["G1b", "incompatible-order"], ["read-committed"]),
-    "half of what happened": ("a~: x+1 y+1 | [b: x?1 y?", ["G-single"], ["consistent-view", "repeatable-read"]),
-    "garbage-read": ("a: x+1 | b: x?1,7", ["garbage-read"], ["read-uncommitted"]),
-    "future-read": ("a: x?1 x+1", ["future-read"], ["read-atomic", "read-committed"]),
-}
 
 
 @pytest.mark.parametrize("name", LISTS)
@@ -133,25 +82,6 @@ def test_what_only_looks_like_an_anomaly_of_lists_is_none(text: str) -> None:
 
 
 # --- registers, by hand ----------------------------------------------------------------------------
-
-REGISTERS = {
-    "G1a": ("a!: x=1 | b: x:1", ["G1a"]),
-    "G1b": ("a: x=1 x=2 | b: x:1", ["G-single", "G1b"]),
-    "G1c": ("a: x=1 y:1 | b: x:1 y=1", ["G1c"]),
-    "G1c-process": ("a: x:1 | a: x=1", ["G1c-process"]),
-    "G-single": ("a: x:_ x=1 y=1 | b: x:_ y:1", ["G-single"]),
-    "G-single-realtime": ("a: x=1 | [b: x:_", ["G-single-realtime"]),
-    "G-single-process": ("a: x=1 | a: x:_", ["G-single-process"]),
-    "G-nonadjacent": ("a: x=1 | b: y=1 | c: x:1 y:_ | d: x:_ y:1", ["G-nonadjacent"]),
-    "G2-item": ("a: x:_ y=1 | b: y:_ x=1", ["G2-item"]),
-    "internal": ("a: x=1 x:2 | b: x=2", ["internal"]),
-    "nothing, then something": ("a: x=1 | b: x:_ x:1", ["G-single", "internal"]),
-    "lost-update": ("a: x=1 | b: x:1 x=2 | c: x:1 x=3", ["G2-item", "lost-update"]),
-    "garbage-read": ("a: x=1 | b: x:7", ["garbage-read"]),
-    "garbage-read of what nobody else reads": ("a: x:7", ["garbage-read"]),
-    "future-read": ("a: x:1 x=1", ["future-read"]),
-    "cyclic-versions": ("a: x:2 x=1 | b: x:1 x=2", ["G1c", "cyclic-versions"]),
-}
 
 
 @pytest.mark.parametrize("name", REGISTERS)
@@ -366,7 +296,7 @@ STRONGER = {
 @pytest.mark.parametrize("isolation", ["strict-serializable", *STRONGER])
 def test_a_database_is_not_accused_of_breaking_what_it_provides(isolation: str, kind: str) -> None:
     for seed in range(4):
-        history = txn_simulator.run(isolation, kind, seed)
+        history = database.run(isolation, kind, seed)
         if isolation != "none":
             held = Transactions(kind=kind, consistency=(isolation,)).check(history)
             assert held.valid is Valid.TRUE, held.summary
@@ -375,14 +305,14 @@ def test_a_database_is_not_accused_of_breaking_what_it_provides(isolation: str, 
 @pytest.mark.parametrize("isolation", STRONGER)
 def test_a_database_that_claims_more_than_it_provides_is_caught(isolation: str) -> None:
     for seed in range(4):
-        history = txn_simulator.run(isolation, APPEND, seed)
+        history = database.run(isolation, APPEND, seed)
         assert Transactions(consistency=(STRONGER[isolation],)).check(history).valid is Valid.FALSE
 
 
 @pytest.mark.parametrize("linearizable", [False, True])
 def test_strict_serializable_registers_keep_what_is_assumed_of_single_keys(linearizable: bool) -> None:
     for seed in range(8):
-        history = txn_simulator.run("strict-serializable", REGISTER, seed, keys=1 + seed % 4)
+        history = database.run("strict-serializable", REGISTER, seed, keys=1 + seed % 4)
         checker = Transactions(kind=REGISTER, linearizable_keys=linearizable, sequential_keys=not linearizable)
         assert checker.check(history).valid is Valid.TRUE
 
@@ -477,7 +407,7 @@ def changed(history: History, random: Random) -> History:
 @pytest.mark.parametrize("isolation", ["strict-serializable", *STRONGER])
 def test_other_names_do_not_change_the_verdict(isolation: str, kind: str) -> None:
     for seed in range(3):
-        history = txn_simulator.run(isolation, kind, seed, transactions=120)
+        history = database.run(isolation, kind, seed, transactions=120)
         for more in (False, True):
             checker = Transactions(kind=kind, linearizable_keys=more, sequential_keys=more)
             before, after = (checker.check(each) for each in (history, changed(history, Random(seed))))
@@ -488,7 +418,7 @@ def test_other_names_do_not_change_the_verdict(isolation: str, kind: str) -> Non
 
 def test_columns_give_the_same_verdict_as_the_history() -> None:
     for isolation in ("strict-serializable", "read-committed"):
-        history = txn_simulator.run(isolation, APPEND, 3)
+        history = database.run(isolation, APPEND, 3)
         ops = micro_ops(history.operations, APPEND)
         whole, columns = Transactions().check(history), Transactions().check_micro_ops(ops)
         assert whole.details == columns.details

@@ -53,7 +53,7 @@ def _micro(word: str) -> tuple[list[Any], list[Any]]:
     """The micro-operation as asked and as answered."""
     match = _MICRO.fullmatch(word)
     if match is None:
-        raise ValueError(f"{word!r} is no micro-operation; see tests/txn_notation.py")
+        raise ValueError(f"{word!r} is no micro-operation; see harness/certify/txn_notation.py")
     key, f, value = match["key"], match["f"], match["value"]
     if f == "?":
         return ["r", key, None], ["r", key, [int(item) for item in value.split(",") if item]]

@@ -77,7 +77,15 @@ def _counter(state: Any, op: Operation) -> Any:
 def _set(state: Any, op: Operation) -> Any:
     if op.f == "add":
         return tuple(sorted({*state, op.value}))
+    if op.f == "remove":
+        return tuple(sorted({*state} - {op.value}))
     return state if op.type == "info" or sorted(op.result) == list(state) else IMPOSSIBLE
+
+
+def _flag(state: Any, op: Operation) -> Any:
+    if op.f == "add":
+        return True
+    return state if op.type == "info" or op.result == state else IMPOSSIBLE
 
 
 def _fifo(state: Any, op: Operation) -> Any:
@@ -125,6 +133,7 @@ MEANINGS: dict[str, Meaning] = {
     "mutex": _mutex,
     "counter": _counter,
     "set": _set,
+    "flag": _flag,
     "fifo-queue": _fifo,
     "unordered-queue": _bag,
     "kv-append": _text,

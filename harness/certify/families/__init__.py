@@ -1,0 +1,1 @@
+"""Families of checkers, one file each with its ``FAMILY``; see :class:`harness.certify.contract.Family`."""

@@ -1,0 +1,1 @@
+"""Simulated systems, from strong to weak: what a checker must tell apart."""
