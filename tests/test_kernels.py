@@ -21,9 +21,7 @@ from harness.kernels.windowed import decide_windowed
 from harness.kernels.zones import decide_zones, has_zones
 from harness.model.columns import columns_of
 from harness.model.history import History
-from harness.model.op import FAIL, INFO, INVOKE, OK, Op
 from harness.model.verdict import Valid
-from tests import oracle
 from tests.notation import history
 
 
@@ -123,13 +121,6 @@ def test_interpreted_kernels_agree_with_the_slow_judge() -> None:
 def test_compiled_kernels_agree_with_the_slow_judge() -> None:
     held, failed = agree(2, 6_000, fast)
     assert min(held, failed) > 1_000
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(10))
-@pytest.mark.timeout(600)
-def test_compiled_kernels_agree_with_the_slow_judge_for_long(seed: int) -> None:
-    agree(100 + seed, 20_000, fast)
 
 
 @pytest.mark.parametrize("make", [plainly, fast])
@@ -324,124 +315,6 @@ def test_a_read_of_nothing_saw_the_initial_value_or_says_nothing() -> None:
     assert judged(history("b:r b:ok_ a:w1 a:ok"), initial=0) is Valid.TRUE
     assert judged(history("b:r b:ok0 a:w1 a:ok"), initial=0) is Valid.TRUE
     assert judged(history("b:r b:ok0 a:w1 a:ok"), initial=5) is Valid.FALSE
-
-
-def test_failures_as_constraints_agree_with_the_slow_judge() -> None:
-    rng, held = random.Random(8), 0
-    for _ in range(2_000):
-        events = random_history(rng, _register_operation)
-        if not any(op.type == OK for op in events):
-            continue
-        expected = oracle.linearizable_with_failures(events.operations)
-        held += expected
-        assert (judged(events, failed_cas="constrains") is Valid.TRUE) is expected, list(events)
-    assert 150 < held < 1_700
-
-
-# --- other models ----------------------------------------------------------------------------------------
-
-Drawn = tuple[str, Any, Any]
-"""Verb, argument, answer."""
-
-
-def _register_operation(rng: random.Random) -> Drawn:
-    f = rng.choice(("read", "write", "cas", "cas"))
-    argument = {"read": None, "write": rng.randrange(3), "cas": [rng.randrange(3), rng.randrange(3)]}[f]
-    return f, argument, rng.choice((None, 0, 1, 2)) if f == "read" else argument
-
-
-def _mutex_operation(rng: random.Random) -> Drawn:
-    return rng.choice(("acquire", "release")), None, None
-
-
-def _counter_operation(rng: random.Random) -> Drawn:
-    return ("add", rng.randint(-1, 2), None) if rng.random() < 0.6 else ("read", None, rng.randint(0, 3))
-
-
-def _set_operation(rng: random.Random) -> Drawn:
-    if rng.random() < 0.6:
-        return "add", rng.randrange(3), None
-    return "read", None, [value for value in range(3) if rng.random() < 0.5]
-
-
-def _queue_operation(rng: random.Random) -> Drawn:
-    if rng.random() < 0.5:
-        return "enqueue", rng.randrange(3), None
-    return "dequeue", None, rng.choice((None, 0, 1, 2))
-
-
-def _text_operation(rng: random.Random) -> Drawn:
-    if rng.random() < 0.5:
-        return rng.choice(("append", "append", "put")), rng.choice("xy"), None
-    return "get", None, rng.choice((None, "", "x", "y", "xy", "yx"))
-
-
-def _registers_operation(rng: random.Random) -> Drawn:
-    steps = [[rng.choice(("read", "write")), rng.choice("kl"), rng.randrange(2)] for _ in range(rng.randint(1, 2))]
-    return "txn", [[f, key, None if f == "read" else value] for f, key, value in steps], steps
-
-
-OPERATIONS: dict[str, tuple[Callable[[random.Random], Drawn], Any, Any]] = {
-    "register": (lambda rng: drawn if (drawn := _register_operation(rng))[0] != "cas" else ("write", 1, 1), None, None),
-    "cas-register": (_register_operation, None, None),
-    "mutex": (_mutex_operation, None, None),
-    "counter": (_counter_operation, 0, 0),
-    "set": (_set_operation, (), ()),
-    "fifo-queue": (_queue_operation, (), ()),
-    "unordered-queue": (_queue_operation, (), ()),
-    "kv-append": (_text_operation, None, ""),
-    "multi-register": (_registers_operation, None, ()),
-}
-"""By model: how to draw an operation, the checker's initial value, the slow judge's."""
-
-
-def random_history(rng: random.Random, draw: Callable[[random.Random], Drawn], unsure: float = 0.2) -> History:
-    """A few operations with arbitrary answers."""
-    left, clients = rng.randint(1, 7), rng.randint(1, 4)
-    outcomes = rng.choice(((8, 1, 10 * unsure), (1, 0, 0)))
-    events: list[Op] = []
-    is_open: dict[int, tuple[Op, Any]] = {}
-    while left or (is_open and rng.random() > 0.05):
-        process = rng.randrange(clients)
-        if process in is_open:
-            begun, answer = is_open.pop(process)
-            type_ = rng.choices((OK, FAIL, INFO), outcomes)[0]
-            value = answer if type_ == OK else begun.value
-            events.append(Op(type=type_, f=begun.f, process=process, value=value, index=len(events), time_ns=0))
-        elif left:
-            left -= 1
-            f, argument, answer = draw(rng)
-            begun = Op(type=INVOKE, f=f, process=process, value=argument, index=len(events), time_ns=0)
-            is_open[process] = (begun, answer)
-            events.append(begun)
-    return History(events)
-
-
-def compare(model: str, seed: int, times: int) -> int:
-    """Compare the checker with the slow judge; how many histories held."""
-    draw, initial, first = OPERATIONS[model]
-    rng, held = random.Random(seed), 0
-    for _ in range(times):
-        events = random_history(rng, draw)
-        if any(op.type == OK for op in events):
-            expected = oracle.linearizable(events.operations, first, model)
-            found = Linearizable(model, initial).check(events).valid
-            assert found is (Valid.TRUE if expected else Valid.FALSE), list(events)
-            held += expected
-    return held
-
-
-@pytest.mark.parametrize("model", sorted(OPERATIONS))
-def test_every_model_agrees_with_the_slow_judge(model: str) -> None:
-    held = compare(model, 9, 2_000)
-    assert 100 < held < 1_900, "the histories must be of both kinds"
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(900)
-@pytest.mark.parametrize("model", sorted(OPERATIONS))
-def test_every_model_agrees_with_the_slow_judge_for_long(model: str) -> None:
-    compare(model, 10, 30_000)
 
 
 def test_columns_split_by_key_like_events() -> None:

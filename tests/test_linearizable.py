@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import random
-import re
 import time
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+from harness.certify.families.cas_register import FAMILY
+from harness.certify.oracles import orders as oracle
 from harness.checkers.linearizable import Linearizable
 from harness.checkers.register_story import SHOWN
 from harness.kernels.linearize import ANY, KEEP, NEVER, Budget, Call, decide
@@ -21,10 +20,7 @@ from harness.kernels.reduce import reduced
 from harness.model.history import History, Operation
 from harness.model.op import FAIL, INFO, INVOKE, OK, Op
 from harness.model.verdict import Valid, Verdict
-from tests import oracle
 from tests.notation import history, notation
-
-RECORDED = Path(__file__).parents[2] / "shared" / "histories"
 
 
 def check(text: str, **regions: str) -> Verdict:
@@ -164,48 +160,10 @@ def test_a_hard_key_does_not_hide_a_violation_on_another() -> None:
 # --- against the slow judge ----------------------------------------------------------------------------
 
 
-def random_history(rng: random.Random) -> History:
-    """Up to nine operations with arbitrary outcomes; about a third to a half is linearizable."""
-    left, clients, values = rng.randint(1, 9), rng.randint(1, 5), rng.randint(1, 4)
-    mix = rng.choice((("read", "write", "cas"), ("read", "write"), ("cas", "cas", "write", "read"), ("write", "cas")))
-    outcomes = rng.choice(((8, 1, 3), (1, 0, 0), (2, 0, 3)))
-    events: list[Op] = []
-    is_open: dict[int, Op] = {}
-    while left or (is_open and rng.random() > 0.05):
-        process = rng.randrange(clients)
-        if process in is_open:
-            begun = is_open.pop(process)
-            type_ = rng.choices((OK, FAIL, INFO), outcomes)[0]
-            answer = rng.choice((None, *range(values))) if begun.f == "read" and type_ == OK else begun.value
-            events.append(msgspec.structs.replace(begun, type=type_, value=answer, index=len(events)))
-        elif left:
-            left -= 1
-            f = rng.choice(mix)
-            argument = {"read": None, "write": rng.randrange(values), "cas": [rng.randrange(values) for _ in "xy"]}[f]
-            is_open[process] = Op(type=INVOKE, f=f, process=process, value=argument, index=len(events), time_ns=0)
-            events.append(is_open[process])
-    return History(events)
-
-
-def decided(operations: Iterable[Operation]) -> bool | None:
-    return decide(compiled(operations, cas_register, None).calls).valid
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_every_small_history_is_judged_as_the_slow_judge_does(seed: int) -> None:
-    rng, held = random.Random(seed), 0
-    for _ in range(6000):
-        events = random_history(rng)
-        expected = oracle.linearizable(events.operations)
-        assert decided(events.operations) is expected, notation(events)
-        held += expected
-    assert 1500 < held < 4500, "the histories must be of both kinds"
-
-
 def test_the_culprit_ends_the_shortest_failing_prefix() -> None:
     rng, seen = random.Random(5), 0
     for _ in range(3000):
-        events = random_history(rng)
+        events = FAMILY.draw(rng)
         object_ = compiled(events.operations, cas_register, None)
         found = decide(object_.calls)
         if found.culprit is None:
@@ -229,7 +187,7 @@ def _until(index: int, events: History) -> list[Operation]:
 def test_a_reduced_history_still_fails_and_every_violation_is_told() -> None:
     rng, seen = random.Random(6), 0
     for _ in range(3000):
-        events = random_history(rng)
+        events = FAMILY.draw(rng)
         object_ = compiled(events.operations, cas_register, None)
         culprit = decide(object_.calls).culprit
         verdict = Linearizable().check(events)
@@ -414,39 +372,3 @@ def test_many_keys_are_judged_in_reasonable_time() -> None:
     verdict = Linearizable().check(History(events))
     assert verdict.summary == "linearizable: 12,000 operations on 40 keys"
     assert time.perf_counter() - started < 20, "an order of magnitude above the usual second or two"
-
-
-# --- recorded histories --------------------------------------------------------------------------------
-
-
-def recorded() -> list[str]:
-    if not (RECORDED / "expected.json").exists():
-        return []
-    return [
-        name for name in json.loads((RECORDED / "expected.json").read_text()) if name.startswith("edn/cas-register")
-    ]
-
-
-@pytest.mark.skipif(not recorded(), reason=f"no recorded histories in {RECORDED}")
-def test_recorded_registers_get_their_known_verdicts() -> None:
-    expected = json.loads((RECORDED / "expected.json").read_text())
-    wrong = []
-    for name in recorded():
-        operations = [op for op in _edn(RECORDED / name).operations if op.f != "read" or op.result is not None]
-        calls = compiled(operations, cas_register, expected[name]["initial"]).calls
-        found = decide(calls, budget=Budget(deadline_s=time.monotonic() + 30)).valid
-        wrong += [f"{name}: {found}"] * (found is not expected[name]["valid"])
-    assert not wrong
-
-
-def _edn(path: Path) -> History:
-    """Just enough of Jepsen's EDN for registers of integers."""
-    events: list[Op] = []
-    for entry in re.findall(r"\{[^}]*\}", path.read_text()):
-        said = dict(re.findall(r":(process|type|f|value)\s+(\[[^\]]*\]|[^,}\s]+)", entry))
-        if said["process"].isdigit():
-            numbers = [int(item) for item in re.findall(r"-?\d+", said.get("value", ""))]
-            value = numbers if said["f"] == ":cas" else next(iter(numbers), None)
-            type_, f = said["type"][1:], said["f"][1:]
-            events.append(Op(type=type_, f=f, process=int(said["process"]), value=value, index=len(events), time_ns=0))
-    return History(events)

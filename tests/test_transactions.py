@@ -1,12 +1,10 @@
-"""Transactions: every anomaly by hand with a near miss, databases of chosen isolation, a slow oracle, and laws."""
+"""Transactions: every anomaly by hand with a near miss, and the parts of the checker."""
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import subprocess
 import sys
-from random import Random
 from typing import Any
 
 import msgspec
@@ -16,14 +14,11 @@ import pytest
 from harness.certify.systems import database
 from harness.certify.txn_anomalies import LISTS, REGISTERS
 from harness.certify.txn_notation import transactions
-from harness.checkers import transactions as checker_module
 from harness.checkers.transactions import Transactions
 from harness.checkers.txn_models import ALIASES, RULED_OUT_BY, WEAKER, forbidden, order_needed, violated, weakest
 from harness.checkers.txn_read import micro_ops
 from harness.kernels import txn_graph
-from harness.kernels.txn_columns import Evidence, MicroOps
 from harness.kernels.txn_graph import bridged, components
-from harness.kernels.txn_lists import list_dependencies
 from harness.kernels.txn_zones import covers
 from harness.model.history import History
 from harness.model.op import INVOKE, OK, Op
@@ -283,31 +278,6 @@ def test_every_anomaly_has_an_excerpt_with_its_transactions(text: str) -> None:
 
 # --- databases of chosen isolation -----------------------------------------------------------------------
 
-STRONGER = {
-    "serializable": "strict-serializable",
-    "snapshot-isolation": "serializable",
-    "read-committed": "snapshot-isolation",
-    "read-uncommitted": "read-committed",
-    "none": "read-uncommitted",
-}
-
-
-@pytest.mark.parametrize("kind", [APPEND, REGISTER])
-@pytest.mark.parametrize("isolation", ["strict-serializable", *STRONGER])
-def test_a_database_is_not_accused_of_breaking_what_it_provides(isolation: str, kind: str) -> None:
-    for seed in range(4):
-        history = database.run(isolation, kind, seed)
-        if isolation != "none":
-            held = Transactions(kind=kind, consistency=(isolation,)).check(history)
-            assert held.valid is Valid.TRUE, held.summary
-
-
-@pytest.mark.parametrize("isolation", STRONGER)
-def test_a_database_that_claims_more_than_it_provides_is_caught(isolation: str) -> None:
-    for seed in range(4):
-        history = database.run(isolation, APPEND, seed)
-        assert Transactions(consistency=(STRONGER[isolation],)).check(history).valid is Valid.FALSE
-
 
 @pytest.mark.parametrize("linearizable", [False, True])
 def test_strict_serializable_registers_keep_what_is_assumed_of_single_keys(linearizable: bool) -> None:
@@ -317,103 +287,7 @@ def test_strict_serializable_registers_keep_what_is_assumed_of_single_keys(linea
         assert checker.check(history).valid is Valid.TRUE
 
 
-# --- the oracle ------------------------------------------------------------------------------------------
-
-JUDGES = {
-    "serializable": txn_oracle.serializable,
-    "strict-serializable": lambda operations: txn_oracle.serializable(operations, strict=True),
-    "snapshot-isolation": txn_oracle.snapshot_isolated,
-}
-
-
-def disagreements(kind: str, model: str, seeds: range, checker: type[Transactions] = Transactions) -> list[str]:
-    """Histories that the checker calls invalid although the oracle finds an order, or, for lists whose version orders
-    are all known, valid although it finds none."""
-    found = []
-    for seed in seeds:
-        random = Random(seed)
-        shown = random.random() < 0.7
-        history = txn_random.history(random, kind, 3, shown, chaos=random.choice([0, 0.2, 0.4, 0.8]))
-        if random.random() < 0.4:
-            history = txn_random.spoiled(random, history)
-        verdict = checker(kind=kind, consistency=(model,)).check(history)
-        if verdict.valid is Valid.UNKNOWN:
-            continue
-        possible = JUDGES[model](history.operations)
-        if (verdict.valid is Valid.FALSE and possible) or (
-            verdict.valid is Valid.TRUE and not possible and kind == APPEND and shown
-        ):
-            found.append(f"seed {seed}: {verdict.valid}, {verdict.details['anomalies']}, oracle {possible}")
-    return found
-
-
-@pytest.mark.parametrize("kind", [APPEND, REGISTER])
-@pytest.mark.parametrize("model", JUDGES)
-def test_the_checker_agrees_with_an_oracle_that_tries_every_order(kind: str, model: str) -> None:
-    assert disagreements(kind, model, range(150)) == []
-
-
-@pytest.mark.parametrize("blind", ["cycles", "list_dependencies"])
-def test_a_checker_that_is_blinded_disagrees_with_the_oracle(blind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The tester is tested: without cycles, or without the other anomalies, the comparison fails."""
-    if blind == "cycles":
-        monkeypatch.setattr(checker_module, "cycles", lambda *_: [])
-    else:
-        real = list_dependencies
-        monkeypatch.setattr(checker_module, "list_dependencies", lambda ops: (*real(ops)[:2], Evidence()))
-    assert disagreements(APPEND, "serializable", range(200))
-
-
-def test_an_accuser_disagrees_with_the_oracle(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if every transaction had ended as soon as it began: too much is taken for an order."""
-
-    def hasty(ops: MicroOps, rows: Any, first_hub: int) -> Any:
-        return txn_graph.realtime_edges(
-            dataclasses.replace(ops, start=2 * ops.start, end=2 * ops.start + 1), rows, first_hub
-        )
-
-    monkeypatch.setattr("harness.kernels.txn_cycles.realtime_edges", hasty)
-    assert disagreements(APPEND, "strict-serializable", range(100))
-
-
-# --- laws ------------------------------------------------------------------------------------------------
-
-
-def changed(history: History, random: Random) -> History:
-    """The same history with other names: processes, keys and values permuted, times shifted, events numbered anew."""
-    keys = dict(zip("xyzuvw", random.sample(["k1", "k2", 3, 4, "é", 6], 6), strict=True))
-    numbers = list(range(1, 5000))
-    random.shuffle(numbers)
-
-    def micro(f: str, key: str, value: Any) -> list[Any]:
-        if isinstance(value, list):
-            return [f, keys[key], [numbers[item] for item in value]]
-        return [f, keys[key], None if value is None else numbers[value]]
-
-    processes = random.sample(range(1000), 1000)
-    return History(
-        msgspec.structs.replace(
-            op,
-            index=7 + 3 * i,
-            time_ns=op.time_ns + 12345,
-            process=processes[op.process],
-            value=[micro(*m) for m in op.value],
-        )
-        for i, op in enumerate(history)
-    )
-
-
-@pytest.mark.parametrize("kind", [APPEND, REGISTER])
-@pytest.mark.parametrize("isolation", ["strict-serializable", *STRONGER])
-def test_other_names_do_not_change_the_verdict(isolation: str, kind: str) -> None:
-    for seed in range(3):
-        history = database.run(isolation, kind, seed, transactions=120)
-        for more in (False, True):
-            checker = Transactions(kind=kind, linearizable_keys=more, sequential_keys=more)
-            before, after = (checker.check(each) for each in (history, changed(history, Random(seed))))
-            assert before.valid is after.valid
-            for name in ("anomalies", "not", "also_not"):
-                assert before.details[name] == after.details[name]
+# --- parts -----------------------------------------------------------------------------------------------
 
 
 def test_columns_give_the_same_verdict_as_the_history() -> None:
@@ -423,9 +297,6 @@ def test_columns_give_the_same_verdict_as_the_history() -> None:
         whole, columns = Transactions().check(history), Transactions().check_micro_ops(ops)
         assert whole.details == columns.details
         assert [excerpt.title for excerpt in whole.excerpts] == [excerpt.title for excerpt in columns.excerpts]
-
-
-# --- parts -----------------------------------------------------------------------------------------------
 
 
 def test_both_searches_for_components_agree(monkeypatch: pytest.MonkeyPatch) -> None:

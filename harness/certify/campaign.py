@@ -70,8 +70,9 @@ def certify(
     report.rows = [row for row in rows.values() if row.histories]
     report.wall_s = time.monotonic() - began
     for row in report.rows:
-        found = folders.evidence(row.evidence).gaps(folders.family(row.family), row)
-        report.gaps += [f"{row.family}, {row.evidence}: {gap}" for gap in found]
+        evidence, family = folders.evidence(row.evidence), folders.family(row.family)
+        report.gaps += [f"{row.family}, {row.evidence}: {gap}" for gap in evidence.gaps(family, row)]
+        row.disagreements = [evidence.smaller(family, found) for found in row.disagreements]
     report.notes, unread = _recorded(kinds, settings, len(families) == len(folders.family_names()))
     report.gaps += unread
     return report

@@ -9,7 +9,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, Protocol
 
-from harness.certify.tally import Tally
+from harness.certify.tally import Disagreement, Tally
 from harness.model.history import History
 from harness.model.verdict import Valid, Verdict
 
@@ -48,18 +48,18 @@ def anomalies(verdict: Verdict) -> Collection[str]:
 class Question:
     """Something that a checker is asked, and the oracle that knows the answer.
 
-    A checker that is not ``complete`` promises only never to accuse wrongly: what it misses is counted and is no
-    disagreement. ``unknown_share`` is how much of what the oracle decides it may leave undecided. ``replay`` are the
-    options of ``rift check`` that ask the same; empty when the command line cannot. A slow one is asked on ``every`` few
-    histories only.
+    ``unknown_share`` is how much of what the oracle decides the checker may leave undecided. One that promises only
+    never to accuse wrongly may miss ``missed_share`` of what is broken; 0: none, each is a disagreement. ``replay`` are
+    the options of ``rift check`` that ask the same; empty when the command line cannot. A slow question is put on one
+    history of ``every`` so many.
     """
 
     name: str
     check: Check
     oracle: Oracle
     answer: Callable[[Verdict], Valid] = said
-    complete: bool = True
     unknown_share: float = 0.0
+    missed_share: float = 0.0
     replay: str = ""
     every: int = 1
 
@@ -122,6 +122,9 @@ class Evidence(Protocol):
 
     def gaps(self, family: Family, tally: Tally) -> list[str]:
         """Why the evidence is not enough; empty when it is."""
+
+    def smaller(self, family: Family, found: Disagreement) -> Disagreement:
+        """The same mistake on as small a history as can be."""
 
 
 def random_of(seed: int, family: str, evidence: str, number: int) -> Random:

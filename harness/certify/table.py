@@ -14,7 +14,7 @@ SHOWN: Final = 3
 """So many disagreements are printed, the smallest first."""
 LONGEST: Final = 60
 """A longer history is not printed; its seed and number make it again."""
-_HEAD: Final = ("family", "evidence", "histories", "invalid", "unknown", "missed", "wrong", "cpu s")
+HEAD: Final = ("family", "evidence", "histories", "invalid", "unknown", "missed", "wrong", "cpu s")
 
 
 def as_text(report: Report) -> str:
@@ -28,15 +28,16 @@ def as_text(report: Report) -> str:
 
 def table(report: Report) -> Iterator[str]:
     """A line for each family and kind of evidence. ``unknown`` is what the checker left open although it can be
-    decided, ``missed`` what it does not promise to find, or a weak system that looked strong, ``wrong`` disagreements."""
-    rows: list[tuple[str, ...]] = [_HEAD]
+    decided, ``missed`` what it does not promise to find, or a weak system that looked strong, ``wrong``
+    disagreements."""
+    rows: list[tuple[str, ...]] = [HEAD]
     for row in report.rows:
         counts = (row.histories, row.invalid, row.total("unknown"), row.total("missed"), row.total("wrong"))
         rows.append((row.family, row.evidence, *(f"{number:,}" for number in counts), f"{row.seconds:.1f}"))
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
-    for row in rows:
-        left = [cell.ljust(width) for cell, width in zip(row[:2], widths, strict=False)]
-        right = [cell.rjust(width) for cell, width in zip(row[2:], widths[2:], strict=True)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(HEAD))]
+    for cells in rows:
+        left = [cell.ljust(width) for cell, width in zip(cells[:2], widths, strict=False)]
+        right = [cell.rjust(width) for cell, width in zip(cells[2:], widths[2:], strict=True)]
         yield "  ".join([*left, *right]).rstrip()
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
 from harness.certify.contract import RIGHT, Change, Family, Settings, ask, random_of
 from harness.certify.shrinking import shrunk
-from harness.certify.tally import KEPT, Disagreement, Tally
+from harness.certify.tally import Disagreement, Tally
 from harness.model.history import History
 from harness.model.verdict import Valid
 
@@ -36,9 +37,9 @@ def gather(family: Family, settings: Settings, numbers: range) -> Tally:
                 continue
             tally.part(name)[_KIND[before]] += 1
             if _changes(family, history, before, twin):
-                again = partial(broken, family, law, number=number)
-                small = shrunk(history, again) if len(tally.disagreements) < KEPT else history
-                tally.wrong(_disagreement(family, name, number, small))
+                says = f"{name} changed the verdict"
+                replay = family.questions[0].replay
+                tally.wrong(Disagreement(family.name, NAME, name, number, says, history, replay))
     return tally
 
 
@@ -60,10 +61,13 @@ def broken(family: Family, law: Change, history: History, number: int) -> bool:
     return twin is not None and _changes(family, history, ask(family.check, history).valid, twin)
 
 
-def _disagreement(family: Family, name: str, number: int, history: History) -> Disagreement:
-    before, after = ask(family.check, history), ask(family.check, _twin(family.laws[name], history, number) or history)
-    says = f"the checker says {before.valid} ({before.summary}), and after {name} {after.valid} ({after.summary})"
-    return Disagreement(family.name, NAME, name, number, says, history, family.questions[0].replay)
+def smaller(family: Family, found: Disagreement) -> Disagreement:
+    """The history without what the mistake does not need."""
+    law = family.laws[found.part]
+    small = shrunk(History(found.events), partial(broken, family, law, number=found.number))
+    before, after = ask(family.check, small), ask(family.check, _twin(law, small, found.number) or small)
+    says = f"the checker says {before.valid} ({before.summary}), and after {found.part} "
+    return replace(found, says=f"{says}{after.valid} ({after.summary})", events=small)
 
 
 def gaps(family: Family, tally: Tally) -> list[str]:

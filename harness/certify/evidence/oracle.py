@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from harness.certify.contract import RIGHT, Check, Expected, Family, Oracle, Question, Settings, ask, random_of
 from harness.certify.shrinking import shrunk
-from harness.certify.tally import KEPT, Disagreement, Tally
+from harness.certify.tally import Disagreement, Tally
 from harness.model.history import History
 from harness.model.verdict import Valid, Verdict
 
@@ -37,9 +38,8 @@ def gather(family: Family, settings: Settings, numbers: range) -> Tally:
                 answers[question.oracle] = question.oracle(history)
             expected = answers[question.oracle]
             if expected and compared(question, verdicts[question.check], expected, tally):
-                events = _smallest(question, history) if len(tally.disagreements) < KEPT else history
-                says = _told(question, events)
-                found = Disagreement(family.name, NAME, question.name, number, says, events, question.replay)
+                says = f"the checker says {question.answer(verdicts[question.check])}, the oracle says {expected}"
+                found = Disagreement(family.name, NAME, question.name, number, says, history, question.replay)
                 tally.wrong(found)
         tally.invalid += Expected.BROKEN in answers.values()
     return tally
@@ -66,24 +66,25 @@ def wrong(question: Question, verdict: Verdict, expected: Expected) -> bool:
         return True
     if found is RIGHT[expected] or found is Valid.UNKNOWN:
         return False
-    return question.complete or found is Valid.FALSE
+    return not question.missed_share or found is Valid.FALSE
 
 
-def _smallest(question: Question, history: History) -> History:
+def smaller(family: Family, found: Disagreement) -> Disagreement:
+    """The history without what the mistake does not need."""
+    question = next(each for each in family.questions if each.name == found.part)
+
     def shows(fewer: History) -> bool:
         expected = question.oracle(fewer)
         return expected is not None and wrong(question, ask(question.check, fewer), expected)
 
-    return shrunk(history, shows)
-
-
-def _told(question: Question, history: History) -> str:
-    verdict, expected = ask(question.check, history), question.oracle(history)
-    return f"the checker says {question.answer(verdict)} ({verdict.summary}), the oracle says {expected}"
+    small = shrunk(History(found.events), shows)
+    verdict = ask(question.check, small)
+    says = f"the checker says {question.answer(verdict)} ({verdict.summary}), the oracle says {question.oracle(small)}"
+    return replace(found, says=says, events=small)
 
 
 def gaps(family: Family, tally: Tally) -> list[str]:
-    """Histories of one kind only, or too much left undecided."""
+    """Histories of one kind only, or too much left undecided or missed."""
     found = []
     for question in family.questions:
         counts = tally.part(question.name)
@@ -95,4 +96,6 @@ def gaps(family: Family, tally: Tally) -> list[str]:
             share = counts["unknown"] / max(1, decided)
             most = question.unknown_share
             found.append(f"{question.name}: {share:.1%} left undecided that the oracle decides; at most {most:.1%}")
+        if counts["missed"] > question.missed_share * counts["broken"]:
+            found.append(f"{question.name}: missed {counts['missed']} of {counts['broken']} that are broken")
     return found

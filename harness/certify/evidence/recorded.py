@@ -47,6 +47,11 @@ def gather(family: Family, settings: Settings, numbers: range) -> Tally:
     return tally
 
 
+def smaller(_: Family, found: Disagreement) -> Disagreement:
+    """As it is: only the whole history is known to be what it is."""
+    return found
+
+
 def gaps(family: Family, tally: Tally) -> list[str]:
     """Histories without a verdict."""
     unknown = tally.total("unknown")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cache
-from random import Random
 from typing import Any, Final
 
 from harness.certify import laws
-from harness.certify.contract import Change, Check, Draw, Expected, Family, Oracle, Question, System
+from harness.certify.contract import Change, Check, Expected, Family, Oracle, Question, System
 from harness.certify.oracles import orders
 from harness.certify.plants import scene
 from harness.certify.systems import store
@@ -24,7 +24,6 @@ from harness.model.columns import columns_of
 from harness.model.history import History
 from harness.model.verdict import Valid, Verdict
 
-_WEAK: Final = (store.EVENTUAL, store.LOSSY)
 _VALID: Final = {True: Valid.TRUE, False: Valid.FALSE, None: Valid.UNKNOWN}
 
 
@@ -33,43 +32,57 @@ def kinds(verdict: Verdict) -> list[str]:
     return [violation["kind"] for violation in verdict.details.get("violations", ())]
 
 
-def family(
-    model: str, choose: Sequence[Choose], answer: Answer, plan: store.Plan, plants: Mapping[str, Change], values: bool = True,
-    **how: Any,
-) -> Family:  # fmt: skip
-    """The family of ``model``. A small history is drawn with one of ``choose``. ``how`` can be ``initial``, ``first`` (the oracle's initial state), ``looks`` (verbs
-    that only look), ``more`` (questions), ``most`` (operations of a small history), ``named`` (verdicts name kinds),
-    ``untouched`` (something right to do with an object that nobody has touched), ``laws`` (more of them), ``weak`` (flawed systems) and ``sizes``
-    (steps of a simulated run)."""
-    named, sizes = how.get("named", False), how.get("sizes", (30, 80, 160))
-    return Family(
-        name=model,
-        draw=_drawing(choose, answer, how.get("most", 8)),
-        questions=(*questions(model, how.get("initial"), how.get("first")), *how.get("more", ())),
-        sound=lambda random: store.run(random, plan, steps=random.choice(sizes)),
-        plants=plants,
-        laws=laws.NAMES
-        | ({"other values": laws.other_values} if values else {})
-        | ({"repeated reads": laws.echoed(*how["looks"])} if "looks" in how else {})
-        | ({"work elsewhere": laws.begun_with(*how["untouched"], new_key=True)} if "untouched" in how else {})
-        | how.get("laws", {}),
-        systems=_systems(plan, checker(model, how.get("initial")), how.get("weak", _WEAK), max(sizes)),
-        names=kinds if named else None,
-    )
+@dataclass(frozen=True, kw_only=True)
+class Objects:
+    """What makes up the family of a ``model``: a small history is drawn with one of ``choose``, and ``plan`` is what
+    clients of a simulated store do.
 
+    ``initial`` is the first state for the checker, ``first`` for the oracle. ``looks`` are verbs that only look;
+    ``untouched`` is something right to do with an object that nobody has touched (verb, value, answer); ``values`` may
+    be renamed; ``laws`` and ``more`` questions are the model's own. ``named``: verdicts name the kinds of ``plants``.
+    ``weak`` are flawed stores, ``most`` the operations of a small history, ``sizes`` the steps of a simulated run.
+    """
 
-def _drawing(choose: Sequence[Choose], answer: Answer, most: int) -> Draw:
-    def draw(random: Random) -> History:
-        return scattered(random, random.choice(choose), answer, most, clients=5)
+    model: str
+    choose: tuple[Choose, ...]
+    answer: Answer
+    plan: store.Plan
+    plants: Mapping[str, Change]
+    initial: Any = None
+    first: Any = None
+    looks: tuple[str, ...] = ()
+    untouched: tuple[str, Any, Any] | None = None
+    values: bool = True
+    laws: Mapping[str, Change] = field(default_factory=dict)
+    more: tuple[Question, ...] = ()
+    named: bool = False
+    weak: tuple[str, ...] = (store.EVENTUAL, store.LOSSY)
+    most: int = 8
+    sizes: tuple[int, ...] = (30, 80, 160)
 
-    return draw
+    def family(self) -> Family:
+        """All of it together."""
+        return Family(
+            name=self.model,
+            draw=lambda random: scattered(random, random.choice(self.choose), self.answer, self.most, clients=5),
+            questions=(*questions(self.model, self.initial, self.first), *self.more),
+            sound=lambda random: store.run(random, self.plan, steps=random.choice(self.sizes)),
+            plants=self.plants,
+            laws=self._laws(),
+            systems=tuple(self._system(isolation) for isolation in (store.LINEARIZABLE, *self.weak)),
+            names=kinds if self.named else None,
+        )
 
+    def _laws(self) -> dict[str, Change]:
+        found = {**laws.NAMES, **self.laws}
+        found |= {"other values": laws.other_values} if self.values else {}
+        found |= {"repeated reads": laws.echoed(*self.looks)} if self.looks else {}
+        return found | ({"work elsewhere": laws.begun_with(*self.untouched, new_key=True)} if self.untouched else {})
 
-def _systems(plan: store.Plan, check: Check, weak: Sequence[str], steps: int) -> tuple[System, ...]:
-    return (
-        System(store.LINEARIZABLE, store.running(plan, steps=steps), True, check),
-        *(System(each, store.running(plan, isolation=each, steps=steps), False, check, share=0.7) for each in weak),
-    )
+    def _system(self, isolation: str) -> System:
+        strong = isolation == store.LINEARIZABLE
+        run = store.running(self.plan, isolation=isolation, steps=max(self.sizes))
+        return System(isolation, run, strong, checker(self.model, self.initial), 1.0 if strong else 0.7)
 
 
 @cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from random import Random
 from typing import Any, Final
@@ -74,12 +75,11 @@ def _questions(kind: str, check: Check, complete: bool) -> list[Question]:
     """Each model, apart for histories that show the order of all writes."""
     found = []
     for model, judge in JUDGES.items():
-        how = {"check": check, "answer": _answer(model), "replay": f"--model {kind} --consistency {model}"}
-        if complete:
-            found.append(Question(model, oracle=_oracle(judge, True), **how))
-            found.append(Question(f"{model}, partly read", oracle=_oracle(judge, False), complete=False, **how))
-        else:
-            found.append(Question(model, oracle=_oracle(judge, None), complete=False, **how))
+        whole = Question(
+            model, check, _oracle(judge, True), _answer(model), replay=f"--model {kind} --consistency {model}"
+        )
+        partly = replace(whole, name=f"{model}, partly read", oracle=_oracle(judge, False), missed_share=0.1)
+        found += [whole, partly] if complete else [replace(whole, oracle=_oracle(judge, None), missed_share=0.15)]
     return found
 
 

@@ -55,8 +55,14 @@ def with_failures(history: History) -> Expected:
 
 CONSTRAINING: Final = Linearizable(failed_cas="constrains", needs_evidence=False)
 _TWICE: Final = scene(Did(0, "write", 7), Did(1, "cas", [7, 8]), Did(2, "cas", [7, 9]), together=2)
-FAMILY: Final = common.family(
-    "cas-register", (few_values, new_values), answer, plan, {**common.REGISTER_SCENES, "disorder": _TWICE},
-    looks=["read"], untouched=("read", None, None), named=True,
+FAMILY: Final = common.Objects(
+    model="cas-register",
+    choose=(few_values, new_values),
+    answer=answer,
+    plan=plan,
+    plants={**common.REGISTER_SCENES, "disorder": _TWICE},
+    looks=("read",),
+    untouched=("read", None, None),
+    named=True,
     more=(Question("failures constrain", CONSTRAINING.check, with_failures),),
-)  # fmt: skip
+).family()

@@ -29,14 +29,21 @@ def plan(random: Random, _: int) -> Deed:
 
 
 _TWO: Final = Did(0, "add", 2)
-FAMILY: Final = common.family(
-    "counter", (choose,), answer, plan,
-    {
+FAMILY: Final = common.Objects(
+    model="counter",
+    choose=(choose,),
+    answer=answer,
+    plan=plan,
+    plants={
         "lost add": scene(_TWO, Did(1, "read", None, 0)),
         "counted twice": scene(_TWO, Did(1, "read", None, 4)),
         "counted though it failed": scene(_TWO, Did(1, "add", 3, type="fail"), Did(2, "read", None, 5)),
         "counted before it began": scene(Did(2, "read", None, 2), _TWO),
         "went back": scene(_TWO, Did(1, "add", 3, type="info"), Did(2, "read", None, 5), Did(2, "read", None, 2)),
     },
-    initial=0, first=0, values=False, looks=["read"], untouched=("read", None, 0),
-)  # fmt: skip
+    initial=0,
+    first=0,
+    values=False,
+    looks=("read",),
+    untouched=("read", None, 0),
+).family()

@@ -38,8 +38,15 @@ PLANTS: Final = {
     "out before it was in": scene(OUT_7, IN_7),
 }
 """What is wrong in any order of the elements."""
-FAMILY: Final = common.family(
-    "fifo-queue", (choose,), answer, plan,
-    {**PLANTS, "overtaken": scene(IN_7, IN_8, Did(1, "dequeue", None, 8))},
-    untouched=("dequeue", None, None), first=(), weak=(store.LOSSY,), most=7, sizes=(15, 30, 45),
-)  # fmt: skip
+FAMILY: Final = common.Objects(
+    model="fifo-queue",
+    choose=(choose,),
+    answer=answer,
+    plan=plan,
+    plants={**PLANTS, "overtaken": scene(IN_7, IN_8, Did(1, "dequeue", None, 8))},
+    untouched=("dequeue", None, None),
+    first=(),
+    weak=(store.LOSSY,),
+    most=7,
+    sizes=(15, 30, 45),
+).family()

@@ -33,9 +33,12 @@ def plan(random: Random, number: int) -> Deed:
 
 
 _PUT: Final = Did(0, "put", "x")
-FAMILY: Final = common.family(
-    "kv-append", (choose,), answer, plan,
-    {
+FAMILY: Final = common.Objects(
+    model="kv-append",
+    choose=(choose,),
+    answer=answer,
+    plan=plan,
+    plants={
         "lost append": scene(_PUT, Did(1, "append", "y"), Did(2, "get", None, "x")),
         "appended twice": scene(_PUT, Did(1, "append", "y"), Did(2, "get", None, "xyy")),
         "wrong order": scene(_PUT, Did(1, "append", "y"), Did(1, "append", "z"), Did(2, "get", None, "xzy")),
@@ -43,5 +46,8 @@ FAMILY: Final = common.family(
         "there though it failed": scene(_PUT, Did(1, "append", "y", type="fail"), Did(2, "get", None, "xy")),
         "future": scene(Did(2, "get", None, "x"), _PUT),
     },
-    values=False, first="", looks=["get"], untouched=("get", None, ""),
-)  # fmt: skip
+    values=False,
+    first="",
+    looks=("get",),
+    untouched=("get", None, ""),
+).family()

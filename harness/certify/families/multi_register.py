@@ -51,9 +51,12 @@ def other_registers(history: History, _: Random) -> History:
 
 
 _BOTH: Final = txn(0, "k=1 l=1")
-FAMILY: Final = common.family(
-    "multi-register", (choose,), answer, plan,
-    {
+FAMILY: Final = common.Objects(
+    model="multi-register",
+    choose=(choose,),
+    answer=answer,
+    plan=plan,
+    plants={
         "stale": scene(_BOTH, txn(1, "k=2"), txn(2, "k:1"), key=None),
         "half a write": scene(_BOTH, txn(1, "k=2 l=2"), txn(2, "k:2 l:1"), key=None, together=2),
         "seen in two orders": scene(
@@ -63,6 +66,9 @@ FAMILY: Final = common.family(
         "there though it failed": scene(_BOTH, txn(1, "k=2", "fail"), txn(2, "k:2"), key=None),
         "future": scene(txn(2, "k:1"), _BOTH, key=None),
     },
-    first=(), values=False, most=6, untouched=("txn", [["write", "q", 1]], [["write", "q", 1]]),
+    first=(),
+    values=False,
+    most=6,
+    untouched=("txn", [["write", "q", 1]], [["write", "q", 1]]),
     laws={"other registers": other_registers},
-)  # fmt: skip
+).family()

@@ -30,14 +30,19 @@ def plan(random: Random, _: int) -> Deed:
 
 
 _TAKEN: Final = Did(0, "acquire")
-FAMILY: Final = common.family(
-    "mutex", (choose,), answer, plan,
-    {
+FAMILY: Final = common.Objects(
+    model="mutex",
+    choose=(choose,),
+    answer=answer,
+    plan=plan,
+    plants={
         "held twice": scene(_TAKEN, Did(1, "acquire")),
         "held twice at once": scene(_TAKEN, Did(1, "acquire"), together=2),
         "released before it was held": scene(Did(1, "release"), _TAKEN),
         "released twice": scene(_TAKEN, Did(0, "release"), Did(1, "release")),
         "held though the release failed": scene(_TAKEN, Did(0, "release", type="fail"), Did(1, "acquire")),
     },
-    values=False, untouched=("acquire", None, None), weak=(store.LOSSY,),
-)  # fmt: skip
+    values=False,
+    untouched=("acquire", None, None),
+    weak=(store.LOSSY,),
+).family()

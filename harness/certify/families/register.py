@@ -26,7 +26,13 @@ def plan(random: Random, number: int) -> Deed:
     return Deed("read", "get") if random.random() < 0.5 else Deed("write", "put", number)
 
 
-FAMILY: Final = common.family(
-    "register", (few_values, new_values), answer, plan, common.REGISTER_SCENES,
-    looks=["read"], untouched=("read", None, None), named=True,
-)  # fmt: skip
+FAMILY: Final = common.Objects(
+    model="register",
+    choose=(few_values, new_values),
+    answer=answer,
+    plan=plan,
+    plants=common.REGISTER_SCENES,
+    looks=("read",),
+    untouched=("read", None, None),
+    named=True,
+).family()

@@ -31,9 +31,12 @@ def plan(random: Random, _: int) -> Deed:
 
 
 _ADD: Final = Did(0, "add", 7)
-FAMILY: Final = common.family(
-    "set", (choose,), answer, plan,
-    {
+FAMILY: Final = common.Objects(
+    model="set",
+    choose=(choose,),
+    answer=answer,
+    plan=plan,
+    plants={
         "lost": scene(_ADD, Did(1, "read", None, [])),
         "resurrected": scene(_ADD, Did(1, "remove", 7), Did(2, "read", None, [7])),
         "phantom": scene(_ADD, Did(1, "read", None, [7, 8])),
@@ -43,5 +46,9 @@ FAMILY: Final = common.family(
             _ADD, Did(1, "add", 8), Did(2, "read", None, [7]), Did(3, "read", None, [8]), together=4
         ),
     },
-    initial=(), first=(), looks=["read"], untouched=("add", 1, 1), most=7,
-)  # fmt: skip
+    initial=(),
+    first=(),
+    looks=("read",),
+    untouched=("add", 1, 1),
+    most=7,
+).family()

@@ -7,7 +7,7 @@ from itertools import product
 from random import Random
 from typing import Final
 
-from harness.certify.contract import Check, Expected, Family, Question, System
+from harness.certify.contract import Check, Family, Oracle, Question, System
 from harness.certify.families import _registers as common
 from harness.certify.oracles.sessions import happened
 from harness.certify.plants import scene
@@ -24,7 +24,7 @@ Late = Callable[[Operation, float, list[float]], bool]
 """Whether a read of what became true at one moment is too old, when other writes became true at others."""
 
 
-def judge(late: Late) -> Callable[[History], Expected]:
+def judge(late: Late) -> Oracle:
     """Every read by itself: are there moments for all writes of its key at which it is not too late? A moment lies
     between the beginning of a write and when it was known to be there: its end, or the end of a read of it."""
 

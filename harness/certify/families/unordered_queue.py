@@ -16,7 +16,14 @@ def plan(random: Random, number: int) -> Deed:
     return Deed("enqueue", "enqueue", number) if random.random() < 0.5 else Deed("dequeue", "take")
 
 
-FAMILY: Final = common.family(
-    "unordered-queue", (choose,), answer, plan, PLANTS,
-    untouched=("dequeue", None, None), first=(), weak=(store.LOSSY, store.DIRTY), most=7,
-)  # fmt: skip
+FAMILY: Final = common.Objects(
+    model="unordered-queue",
+    choose=(choose,),
+    answer=answer,
+    plan=plan,
+    plants=PLANTS,
+    untouched=("dequeue", None, None),
+    first=(),
+    weak=(store.LOSSY, store.DIRTY),
+    most=7,
+).family()

@@ -1,0 +1,381 @@
+"""Certification: good checkers pass it, and a checker that is made wrong by hand does not."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+from harness.certify import campaign, folders, table
+from harness.certify.contract import RIGHT, Expected, Family, Question, Settings
+from harness.certify.evidence import oracle as oracle_evidence
+from harness.certify.shrinking import shrunk
+from harness.errors import UsageError
+from harness.kernels import objects
+from harness.kernels.calls import Decision
+from harness.kernels.models import Effect
+from harness.kernels.txn_columns import Evidence
+from harness.model.columns import NEVER
+from harness.model.history import History
+from harness.model.op import INFO, INVOKE, OK, Op
+from harness.model.verdict import Valid, Verdict
+
+QUICK = ("oracle", "mutation")
+
+
+def certified(*families: str, count: int = 200, kinds: tuple[str, ...] = QUICK, seed: int = 1) -> campaign.Report:
+    """Certify in this process, so that what a test changed counts."""
+    return campaign.certify(families, kinds, Settings(seed, count), jobs=1)
+
+
+# --- good checkers pass ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", folders.family_names())
+def test_a_good_checker_is_certified(name: str) -> None:
+    report = certified(name, kinds=("oracle", "mutation", "laws", "simulated"))
+    assert report.exit_code == 0, table.as_text(report)
+    assert {row.evidence for row in report.rows} == {"oracle", "mutation", "laws", "simulated"}
+    assert all(row.histories > row.invalid > 0 for row in report.rows)
+
+
+def test_every_model_of_rift_check_that_judges_data_has_a_family() -> None:
+    from harness import judging
+
+    others = {"kv", "queue", "read-your-writes", "monotonic-reads", "monotonic-writes", "writes-follow-reads"}
+    assert set(folders.family_names()) == set(judging.MODELS) - others
+
+
+# --- checkers that are made wrong ----------------------------------------------------------------------------
+
+Wrong = Callable[[Any], Any]
+"""From a part of a checker to what takes its place."""
+
+
+def always(value: Any) -> Wrong:
+    """It says the same, whatever it is asked."""
+    return lambda real: lambda *_, **__: value
+
+
+def without(kind: str) -> Wrong:
+    """It finds everything but this."""
+
+    def blind(real: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *args, **how: [found for found in real(*args, **how) if kind not in (found[0], found[2])]
+
+    return blind
+
+
+def hasty(real: Callable[..., Any]) -> Callable[..., Any]:
+    """As if every transaction had ended as soon as it began: too much is taken for an order."""
+    return lambda ops, rows, hub: real(dataclasses.replace(ops, start=2 * ops.start, end=2 * ops.start + 1), rows, hub)
+
+
+def info_is_fail(real: Callable[[History], Any]) -> Callable[[History], Any]:
+    """What nobody knows is taken not to have happened."""
+    return lambda history: real(History(msgspec.structs.replace(op, type="fail" if op.type == INFO else op.type)
+                                        for op in history))  # fmt: skip
+
+
+def off_by_one(real: Callable[..., Any]) -> Callable[..., Any]:
+    """What ended right before something else began is taken to overlap it."""
+
+    def wrong(*args: Any) -> Any:
+        for key in real(*args):
+            end = np.where(key.calls.end < NEVER, 10 * key.calls.end + 15, key.calls.end)
+            yield dataclasses.replace(key, calls=dataclasses.replace(key.calls, start=10 * key.calls.start, end=end))
+
+    return wrong
+
+
+def all_true(_: Any) -> Callable[..., Any]:
+    return lambda keys, budget: [Decision(True) for _ in keys]
+
+
+def no_order(_: Any) -> Any:
+    """A queue that may answer in any order."""
+    return objects.OBJECTS["unordered-queue"]
+
+
+def no_removal(real: Any) -> Any:
+    """A set whose removals do nothing."""
+    return dataclasses.replace(real, step=lambda state, deed: state if deed.f == "remove" else real.step(state, deed))
+
+
+def reads_anything(real: Any) -> Any:
+    """An object whose reads fit every state."""
+    looks = ("read", "get", "txn")
+    return dataclasses.replace(
+        real, step=lambda state, deed: real.step(state, deed._replace(seen=deed.seen and deed.f not in looks))
+    )
+
+
+CHECKERS, KERNELS = "harness.checkers", "harness.kernels"
+BLINDED: list[tuple[str, str, Wrong]] = [
+    ("register", f"{CHECKERS}.linearizable:decide_all", all_true),
+    ("register", f"{CHECKERS}.linearizable:columns_of", info_is_fail),
+    ("register", f"{CHECKERS}.linearizable:calls_by_key", off_by_one),
+    ("register", f"{KERNELS}.zones:np.searchsorted", lambda real: lambda a, v: real(a, v) * 0),
+    ("cas-register", f"{CHECKERS}.linearizable:decide_all", all_true),
+    ("cas-register", f"{CHECKERS}.linearizable:columns_of", info_is_fail),
+    ("mutex", f"{KERNELS}.models:MODELS.mutex", always(Effect())),
+    ("counter", f"{KERNELS}.objects:OBJECTS.counter", reads_anything),
+    ("set", f"{KERNELS}.objects:OBJECTS.set", no_removal),
+    ("fifo-queue", f"{KERNELS}.objects:OBJECTS.fifo-queue", no_order),
+    ("unordered-queue", f"{CHECKERS}.linearizable:decide_objects", all_true),
+    ("kv-append", f"{KERNELS}.objects:OBJECTS.kv-append", reads_anything),
+    ("multi-register", f"{KERNELS}.objects:OBJECTS.multi-register", reads_anything),
+    ("set-full", f"{CHECKERS}.set:_missed", always([])),
+    ("set-full", f"{CHECKERS}.set:_unexpected", always([])),
+    ("bank", f"{CHECKERS}.bank:Bank._judged", without("negative-balance")),
+    ("unique-ids", f"{CHECKERS}.unique_ids:freeze", lambda _: str),
+    ("total-queue", f"{CHECKERS}.total_queue:_odd", always([])),
+    ("total-queue", f"{CHECKERS}.total_queue:_excuse", always("")),
+    ("log", f"{CHECKERS}.log:_gaps", always(())),
+    ("log", f"{CHECKERS}.log:_phantoms", always(())),
+    ("counter-bounds", f"{CHECKERS}.counter:_went_back", always(())),
+    ("counter-bounds", f"{CHECKERS}.counter:_Sum.before", lambda real: lambda self, index: real(self, index - 3)),
+    ("pn-counter", f"{CHECKERS}.crdt:_reachable", always(1)),
+    ("g-set", f"{CHECKERS}.crdt:_members", without("lost")),
+    ("or-set", f"{CHECKERS}.crdt:_must_be_gone", always(None)),
+    ("or-set", f"{CHECKERS}.crdt:_must_be_there", lambda _: lambda element: next(iter(element.adds), None)),
+    ("convergence", f"{CHECKERS}.convergence:_unsure", always(set())),
+    ("convergence", f"{CHECKERS}.convergence:_differing", always((None, False))),
+    ("last-write-wins", f"{CHECKERS}.last_write_wins:_diverged", always(())),
+    ("last-write-wins", f"{CHECKERS}.last_write_wins:_there_ns", lambda _: lambda every: dict.fromkeys(range(99), 0)),
+    ("long-fork", f"{CHECKERS}.long_fork:_forks", always(())),
+    ("staleness", f"{CHECKERS}.staleness:_known", lambda real: lambda every: {
+        at: known._replace(since=known.write.start_index, since_ns=known.write.start_ns)
+        for at, known in real(every).items()
+    }),
+    ("sessions", f"{CHECKERS}.sessions:demanded", lambda real: lambda found: (
+        each for each in real(found) if each.by != "monotonic-reads"
+    )),
+    ("pram", f"{CHECKERS}.pram:_judged", always(None)),
+    ("causal", f"{CHECKERS}.causal:_cyclic", always(())),
+    ("causal", f"{CHECKERS}.causal:_judged", always(())),
+    ("causal-convergence", f"{CHECKERS}.causal:_conflicting", always(())),
+    ("list-append", f"{CHECKERS}.transactions:cycles", always([])),
+    ("list-append", f"{CHECKERS}.transactions:list_dependencies",
+     lambda real: lambda ops: (*real(ops)[:2], Evidence())),
+    ("list-append", f"{KERNELS}.txn_cycles:realtime_edges", hasty),
+    ("rw-register", f"{CHECKERS}.transactions:cycles", always([])),
+    ("rw-register", f"{KERNELS}.txn_cycles:realtime_edges", hasty),
+]  # fmt: skip
+"""By family: a part of its checker (``module:name``), and something wrong in its place."""
+
+
+def put(monkeypatch: pytest.MonkeyPatch, where: str, wrong: Wrong) -> None:
+    """Replace ``module:name.name``; the last owner may be a dictionary."""
+    module, _, names = where.partition(":")
+    *path, last = names.split(".")
+    owner: Any = importlib.import_module(module)
+    for name in path:
+        owner = getattr(owner, name)
+    if isinstance(owner, dict):
+        monkeypatch.setitem(owner, last, wrong(owner[last]))
+    else:
+        monkeypatch.setattr(owner, last, wrong(getattr(owner, last)))
+
+
+@pytest.mark.parametrize(("family", "where", "wrong"), BLINDED, ids=[f"{each[0]}-{each[1]}" for each in BLINDED])
+def test_a_checker_that_is_made_wrong_is_not_certified(
+    family: str, where: str, wrong: Wrong, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(monkeypatch, where, wrong)
+    report = certified(family, count=400, kinds=("oracle",))
+    if report.exit_code != 1:  # an anomaly that is rare at random is planted
+        report = certified(family, kinds=("mutation",))
+    assert report.exit_code == 1, table.as_text(report)
+
+
+VERDICT = Verdict(checker="blind", valid=Valid.TRUE, summary="always")
+SAME = ["bank", "unique_ids", "total_queue", "log", "counter", "convergence", "last_write_wins", "long_fork",
+        "staleness", "sessions", "pram", "causal", "crdt"]  # fmt: skip
+
+
+@pytest.mark.parametrize("module", SAME)
+@pytest.mark.parametrize("valid", [Valid.TRUE, Valid.FALSE])
+def test_a_checker_that_always_says_the_same_is_not_certified(
+    module: str, valid: Valid, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    same = msgspec.structs.replace(VERDICT, valid=valid)
+    put(monkeypatch, f"{CHECKERS}.{module}:verdict_of", always(same))
+    family = {"counter": "counter-bounds", "crdt": "g-set"}.get(module, module.replace("_", "-"))
+    for kind in ("oracle", "mutation", "simulated"):
+        assert certified(family, count=100, kinds=(kind,)).exit_code != 0, kind
+
+
+def test_there_is_a_wrong_checker_for_every_family() -> None:
+    assert {family for family, _, _ in BLINDED} == set(folders.family_names())
+
+
+def test_a_checker_that_crashes_is_a_disagreement(monkeypatch: pytest.MonkeyPatch) -> None:
+    put(monkeypatch, f"{CHECKERS}.pram:_places", lambda _: lambda found: 1 // 0)
+    report = certified("pram", count=40, kinds=("oracle",))
+    assert report.exit_code == 1
+    assert "ZeroDivisionError" in table.as_text(report)
+
+
+def test_a_verdict_that_depends_on_names_breaks_a_law(monkeypatch: pytest.MonkeyPatch) -> None:
+    def by_number(real: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda view, *args: real(view, *args) if view.now < 1_000 else None
+
+    put(monkeypatch, f"{CHECKERS}.pram:_judged", by_number)
+    assert certified("pram", kinds=("laws",)).exit_code == 0, "nothing depends on names yet"
+    put(monkeypatch, f"{CHECKERS}.pram:accesses", lambda real: lambda history, initial: real(
+        History(op for op in history if op.process < 100), initial
+    ))  # fmt: skip
+    report = certified("pram", kinds=("laws",))
+    assert report.exit_code == 1
+    assert {found.part for row in report.rows for found in row.disagreements} == {"other processes"}
+
+
+# --- what is not enough ---------------------------------------------------------------------------------------
+
+
+def one_sided(expected: Expected) -> Family:
+    """A family whose histories are all of one kind."""
+    real = folders.family("pram")
+    question = Question(
+        "one-sided", lambda _: msgspec.structs.replace(VERDICT, valid=RIGHT[expected]), always(expected)(0)
+    )
+    return dataclasses.replace(real, questions=(question,))
+
+
+@pytest.mark.parametrize("expected", [Expected.HOLDS, Expected.BROKEN])
+def test_histories_of_one_kind_certify_nothing(expected: Expected) -> None:
+    family = one_sided(expected)
+    tally = oracle_evidence.gather(family, Settings(1, 50), range(50))
+    assert not tally.disagreements
+    assert oracle_evidence.gaps(family, tally)
+
+
+def test_a_checker_that_leaves_everything_open_is_not_certified(monkeypatch: pytest.MonkeyPatch) -> None:
+    unsure = msgspec.structs.replace(VERDICT, valid=Valid.UNKNOWN)
+    put(monkeypatch, f"{CHECKERS}.pram:verdict_of", always(unsure))
+    report = certified("pram", kinds=("oracle",))
+    assert report.exit_code == 2
+    assert "left undecided that the oracle decides" in table.as_text(report)
+
+
+# --- what is told ----------------------------------------------------------------------------------------------
+
+
+def test_a_disagreement_is_small_and_can_be_judged_with_rift_check(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    put(monkeypatch, f"{CHECKERS}.pram:_judged", always(None))
+    report = certified("pram")
+    (found, *_) = sorted((each for row in report.rows for each in row.disagreements), key=lambda d: len(d.events))
+    assert len(History(found.events).operations) <= 4, "a write, and two reads that contradict each other"
+    text = table.as_text(report)
+    assert f"history {found.number} of seed 1" in text
+    lines = [line for line in text.splitlines() if line.startswith("{")][: len(found.events)]
+    (tmp_path / "history.jsonl").write_text("\n".join(lines))
+    command = [sys.executable, "-m", "harness", "check", "history.jsonl", *found.replay.split()]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, "the good checker, in its own process, sees what the blinded one did not"
+
+
+def test_shrinking_leaves_only_what_shows_it() -> None:
+    events = [
+        Op(type=type_, f="write", process=process, value=process) for process in range(6) for type_ in (INVOKE, OK)
+    ]
+    small = shrunk(History(events), lambda history: {2, 4} <= {op.process for op in history})
+    assert [op.process for op in small] == [2, 2, 4, 4]
+
+
+def test_the_seed_decides_everything() -> None:
+    one, same, other = (certified("sessions", kinds=("oracle",), seed=seed) for seed in (3, 3, 4))
+    assert one.rows[0].parts == same.rows[0].parts != other.rows[0].parts
+
+
+# --- recorded histories -----------------------------------------------------------------------------------------
+
+STALE = """{"process": 0, "type": "invoke", "f": "write", "value": 1}
+{"process": 0, "type": "ok", "f": "write", "value": 1}
+{"process": 0, "type": "invoke", "f": "read"}
+{"process": 0, "type": "ok", "f": "read"}
+"""
+
+
+def recorded(folder: Path, expected: dict[str, Any]) -> campaign.Report:
+    (folder / "stale.jsonl").write_text(STALE)
+    (folder / "expected.json").write_text(json.dumps(expected))
+    return campaign.certify(folders.family_names(), ("recorded",), Settings(1, 1, folder), jobs=1)
+
+
+def test_recorded_histories_are_judged_by_their_models(tmp_path: Path) -> None:
+    report = recorded(tmp_path, {"stale.jsonl": {"model": "register", "valid": False}})
+    assert report.exit_code == 0
+    assert [(row.family, row.histories, row.invalid) for row in report.rows] == [("register", 1, 1)]
+    report = recorded(tmp_path, {"stale.jsonl": {"model": "register", "valid": True}})
+    assert report.exit_code == 1
+    assert "stale.jsonl" in table.as_text(report)
+
+
+def test_recorded_histories_that_nobody_can_judge_are_not_passed_over(tmp_path: Path) -> None:
+    report = recorded(tmp_path, {"stale.jsonl": {"model": "stack", "valid": False}})
+    assert (report.exit_code, report.gaps) == (2, ["recorded: no family has the model stack"])
+    report = recorded(tmp_path, {"missing.jsonl": {"model": "register", "valid": False}})
+    assert report.exit_code == 2
+    with pytest.raises(UsageError, match="must say its model"):
+        recorded(tmp_path, {"stale.jsonl": {"valid": False}})
+
+
+def test_without_a_folder_nothing_recorded_counts_as_passed() -> None:
+    report = campaign.certify(["register"], ["recorded"], Settings(1, 1), jobs=1)
+    assert report.exit_code == 2
+    assert "no recorded histories were judged" in table.as_text(report)
+
+
+# --- the command -----------------------------------------------------------------------------------------------
+
+
+def rift(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "harness", "certify", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+
+
+def test_the_command_shares_the_work_and_prints_one_object() -> None:
+    done = rift("unique-ids", "pram", "--count", "300", "--jobs", "2", "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert (told["valid"], told["seed"], told["disagreements"]) == (True, 1, [])
+    (row,) = (row for row in told["rows"] if (row["family"], row["evidence"]) == ("pram", "oracle"))
+    assert row["histories"] == 300
+    alone = certified("pram", count=300, kinds=("oracle",)).rows[0].as_data()
+    assert row["parts"] == alone["parts"], "how the work is shared changes nothing"
+
+
+def test_the_command_prints_a_table_and_says_what_is_missing() -> None:
+    done = rift("bank", "--kind", "oracle", "--count", "3")
+    assert done.returncode == 2
+    assert done.stdout.splitlines()[0].split() == ["family", "evidence", *table.HEAD[2:-1], "cpu", "s"]
+    assert "INCOMPLETE" in done.stdout.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("prams",), "did you mean 'pram'"),
+        (("--kind", "oracles"), "did you mean 'oracle'"),
+        (("--count", "0"), "--count 0: must be at least 1"),
+        (("--jobs", "0"), "--jobs 0: must be at least 1"),
+        (("--histories", "nowhere"), "nowhere/expected.json"),
+    ],
+)
+def test_words_that_mean_nothing_are_exit_code_4(arguments: tuple[str, ...], says: str) -> None:
+    done = rift(*arguments)
+    assert done.returncode == 4, done.stdout + done.stderr
+    assert says in done.stderr
