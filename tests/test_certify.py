@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import json
+import os
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from harness.certify import campaign, folders, table
-from harness.certify.contract import RIGHT, Expected, Family, Question, Settings
+from harness.certify import campaign, command, folders, scope, table, txn_anomalies
+from harness.certify.contract import RIGHT, Expected, Family, Question, Settings, anomalies, random_of
 from harness.certify.evidence import oracle as oracle_evidence
 from harness.certify.shrinking import shrunk
 from harness.errors import UsageError
@@ -30,6 +32,7 @@ from harness.model.op import INFO, INVOKE, OK, Op
 from harness.model.verdict import Valid, Verdict
 
 QUICK = ("oracle", "mutation")
+CHECKERS, KERNELS = "harness.checkers", "harness.kernels"
 
 
 def certified(*families: str, count: int = 200, kinds: tuple[str, ...] = QUICK, seed: int = 1) -> campaign.Report:
@@ -53,6 +56,44 @@ def test_every_model_of_rift_check_that_judges_data_has_a_family() -> None:
 
     others = {"kv", "queue", "read-your-writes", "monotonic-reads", "monotonic-writes", "writes-follow-reads"}
     assert set(folders.family_names()) == set(judging.MODELS) - others
+
+
+def classes_of_checkers() -> set[str]:
+    """The checkers of ``harness.checkers``: classes with a ``check``."""
+    folder = Path(importlib.import_module(CHECKERS).__file__ or "").parent
+    modules = [importlib.import_module(f"{CHECKERS}.{path.stem}") for path in folder.glob("[!_]*.py")]
+    return {
+        name
+        for module in modules
+        for name, each in vars(module).items()
+        if isinstance(each, type) and each.__module__ == module.__name__ and hasattr(each, "check")
+    }
+
+
+def test_every_checker_is_certified_or_left_out_for_a_reason() -> None:
+    certified_ones = {type(folders.family(name).check.__self__).__name__ for name in folders.family_names()}  # type: ignore[attr-defined]
+    assert certified_ones | set(scope.LEFT_OUT) == classes_of_checkers()
+    assert not certified_ones & set(scope.LEFT_OUT)
+
+
+@pytest.mark.parametrize("name", [name for name in folders.family_names() if folders.family(name).names])
+def test_every_anomaly_that_a_checker_can_name_is_planted(name: str) -> None:
+    family = folders.family(name)
+    named: set[str] = set()
+    for number in range(300):
+        verdict = family.check(family.draw(random_of(5, name, "names", number)))
+        told = anomalies(verdict)
+        if family.names and not told and verdict.valid is Valid.FALSE:
+            told = family.names(verdict)
+        named |= {each for kind in told for each in kind.split(" or ")}
+    tables: dict[str, Mapping[str, tuple[Any, ...]]] = {
+        "list-append": txn_anomalies.LISTS,
+        "rw-register": txn_anomalies.REGISTERS,
+    }
+    planted = {each for kind in family.plants for each in kind.partition(", ")[0].split(" or ")}
+    planted |= {each for entry in tables.get(name, {}).values() for each in entry[1]}
+    assert named
+    assert named <= planted
 
 
 # --- checkers that are made wrong ----------------------------------------------------------------------------
@@ -119,7 +160,6 @@ def reads_anything(real: Any) -> Any:
     )
 
 
-CHECKERS, KERNELS = "harness.checkers", "harness.kernels"
 BLINDED: list[tuple[str, str, Wrong]] = [
     ("register", f"{CHECKERS}.linearizable:decide_all", all_true),
     ("register", f"{CHECKERS}.linearizable:columns_of", info_is_fail),
@@ -192,7 +232,7 @@ def test_a_checker_that_is_made_wrong_is_not_certified(
     family: str, where: str, wrong: Wrong, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(monkeypatch, where, wrong)
-    report = certified(family, count=400, kinds=("oracle",))
+    report = certified(family, count=250, kinds=("oracle",))
     if report.exit_code != 1:  # an anomaly that is rare at random is planted
         report = certified(family, kinds=("mutation",))
     assert report.exit_code == 1, table.as_text(report)
@@ -212,7 +252,7 @@ def test_a_checker_that_always_says_the_same_is_not_certified(
     put(monkeypatch, f"{CHECKERS}.{module}:verdict_of", always(same))
     family = {"counter": "counter-bounds", "crdt": "g-set"}.get(module, module.replace("_", "-"))
     for kind in ("oracle", "mutation", "simulated"):
-        assert certified(family, count=100, kinds=(kind,)).exit_code != 0, kind
+        assert certified(family, count=60, kinds=(kind,)).exit_code != 0, kind
 
 
 def test_there_is_a_wrong_checker_for_every_family() -> None:
@@ -282,8 +322,8 @@ def test_a_disagreement_is_small_and_can_be_judged_with_rift_check(
     assert f"history {found.number} of seed 1" in text
     lines = [line for line in text.splitlines() if line.startswith("{")][: len(found.events)]
     (tmp_path / "history.jsonl").write_text("\n".join(lines))
-    command = [sys.executable, "-m", "harness", "check", "history.jsonl", *found.replay.split()]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    asked = [sys.executable, "-m", "harness", "check", "history.jsonl", *found.replay.split()]
+    done = subprocess.run(asked, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 1, "the good checker, in its own process, sees what the blinded one did not"
 
 
@@ -343,8 +383,8 @@ def test_without_a_folder_nothing_recorded_counts_as_passed() -> None:
 
 
 def rift(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "harness", "certify", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    asked = [sys.executable, "-m", "harness", "certify", *arguments]
+    return subprocess.run(asked, capture_output=True, text=True, timeout=100, check=False)
 
 
 def test_the_command_shares_the_work_and_prints_one_object() -> None:
@@ -372,6 +412,7 @@ def test_the_command_prints_a_table_and_says_what_is_missing() -> None:
         (("--kind", "oracles"), "did you mean 'oracle'"),
         (("--count", "0"), "--count 0: must be at least 1"),
         (("--jobs", "0"), "--jobs 0: must be at least 1"),
+        (("--quick", "--count", "5"), "give one of them"),
         (("--histories", "nowhere"), "nowhere/expected.json"),
     ],
 )
@@ -379,3 +420,25 @@ def test_words_that_mean_nothing_are_exit_code_4(arguments: tuple[str, ...], say
     done = rift(*arguments)
     assert done.returncode == 4, done.stdout + done.stderr
     assert says in done.stderr
+
+
+def test_the_defaults_are_the_full_evidence() -> None:
+    assert (command.size(None, quick=False), command.size(None, quick=True), command.size(7, False)) == (
+        100_000,
+        1_000,
+        7,
+    )
+
+
+def test_ctrl_c_reports_what_was_gathered_as_not_enough() -> None:
+    asked = [sys.executable, "-m", "harness", "certify", "bank", "--jobs", "2", "--json"]
+    with subprocess.Popen(
+        asked, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as running:
+        assert running.stderr
+        assert "certifying" in running.stderr.readline()
+        os.killpg(running.pid, signal.SIGINT)  # what a terminal does: everybody hears it
+        out, err = running.communicate(timeout=60)
+    assert running.returncode == 2, err
+    assert "Traceback" not in err
+    assert json.loads(out)["gaps"][0].startswith("stopped ")

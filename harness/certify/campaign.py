@@ -7,6 +7,8 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -14,9 +16,12 @@ from harness.certify import folders
 from harness.certify.contract import Settings
 from harness.certify.evidence import recorded
 from harness.certify.tally import Tally
+from harness.errors import RiftError
 
 PIECES: Final = 40
-"""Into about so many pieces a row's work is cut: few enough to be cheap, many enough to show progress."""
+"""Into at least so many pieces a row's work is cut, when it can be: so that there is progress to show."""
+MOST: Final = 500
+"""So many histories are in a piece at most: Ctrl-C waits for the pieces that have begun."""
 
 
 class Piece(NamedTuple):
@@ -69,12 +74,15 @@ def certify(
         report.gaps.append(f"stopped after {done} of {len(work)} pieces of work")
     report.rows = [row for row in rows.values() if row.histories]
     report.wall_s = time.monotonic() - began
-    for row in report.rows:
-        evidence, family = folders.evidence(row.evidence), folders.family(row.family)
-        report.gaps += [f"{row.family}, {row.evidence}: {gap}" for gap in evidence.gaps(family, row)]
-        row.disagreements = [evidence.smaller(family, found) for found in row.disagreements]
-    report.notes, unread = _recorded(kinds, settings, len(families) == len(folders.family_names()))
+    report.notes, unread = _recorded(families, kinds, settings)
     report.gaps += unread
+    try:
+        for row in report.rows:
+            evidence, family = folders.evidence(row.evidence), folders.family(row.family)
+            report.gaps += [f"{row.family}, {row.evidence}: {gap}" for gap in evidence.gaps(family, row)]
+            row.disagreements = [evidence.smaller(family, settings, found) for found in row.disagreements]
+    except KeyboardInterrupt:
+        report.gaps.append("stopped while mistakes were made smaller")
     return report
 
 
@@ -84,20 +92,23 @@ def plan(families: Sequence[str], kinds: Sequence[str], settings: Settings) -> l
     for name in families:
         for kind in kinds:
             size = folders.evidence(kind).size(folders.family(name), settings)
-            step = max(1, -(-size // PIECES))
+            step = min(MOST, max(1, -(-size // PIECES)))
             pieces += [Piece(name, kind, range(at, min(size, at + step))) for at in range(0, size, step)]
     return pieces
 
 
-def _recorded(kinds: Sequence[str], settings: Settings, every_family: bool) -> tuple[list[str], list[str]]:
+def _recorded(families: Sequence[str], kinds: Sequence[str], settings: Settings) -> tuple[list[str], list[str]]:
     """What to say of recorded histories: notes, and gaps."""
     if recorded.NAME not in kinds:
         return [], []
     if settings.folder is None:
         note = "no recorded histories were judged: name a folder with --histories"
         return [note], [note] if len(kinds) == 1 else []
-    models = recorded.strangers(settings.folder, folders.family_names()) if every_family else []
-    return [], [f"recorded: no family has the model {model}" for model in models]
+    without = [name for name in families if not recorded.size(folders.family(name), settings)]
+    notes = [f"{settings.folder} has no histories for: {', '.join(without)}"] if without else []
+    models = recorded.strangers(settings.folder, folders.family_names())
+    gaps = [f"recorded: no family has the model {model}" for model in models]
+    return notes, gaps if len(families) == len(folders.family_names()) else []
 
 
 def gather(piece: Piece, settings: Settings) -> Tally:
@@ -114,15 +125,26 @@ def _gathered(work: Sequence[Piece], settings: Settings, jobs: int) -> Iterator[
         return
     # Fresh processes: a copy of this one would hold locks of threads that it does not have.
     fresh = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(jobs, mp_context=fresh, initializer=_worker)
+    pool = ProcessPoolExecutor(jobs, mp_context=fresh)
     try:
-        futures: dict[Future[Tally], Piece] = {pool.submit(gather, piece, settings): piece for piece in work}
+        with _deaf():
+            futures: dict[Future[Tally], Piece] = {pool.submit(gather, piece, settings): piece for piece in work}
         for future in as_completed(futures):
             yield futures[future], future.result()
+    except BrokenProcessPool:
+        raise RiftError(
+            "a process that judged histories was killed, perhaps for want of memory; try --jobs 1"
+        ) from None
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _worker() -> None:
-    """Ctrl-C is for the parent, which cancels what has not begun."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Processes started here do not hear Ctrl-C, not even while they start: it is for the parent, which cancels what
+    has not begun."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

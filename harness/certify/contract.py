@@ -81,8 +81,8 @@ class Family:
     """One model of ``rift check`` with everything that shows whether its checker is right.
 
     ``draw`` makes a small random history, valid or not; ``sound`` a valid one, which ``plants`` spoil, each in the way
-    that its name says. ``names`` tells which anomalies a verdict names; None when its words are free. ``laws`` change
-    what must not matter.
+    that its name says (``lost``, or ``lost, and how``). ``names`` tells which anomalies a verdict names; None when its
+    words are free. ``laws`` change what must not matter.
     """
 
     name: str
@@ -123,7 +123,7 @@ class Evidence(Protocol):
     def gaps(self, family: Family, tally: Tally) -> list[str]:
         """Why the evidence is not enough; empty when it is."""
 
-    def smaller(self, family: Family, found: Disagreement) -> Disagreement:
+    def smaller(self, family: Family, settings: Settings, found: Disagreement) -> Disagreement:
         """The same mistake on as small a history as can be."""
 
 

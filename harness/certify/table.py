@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -52,8 +53,16 @@ def conclusion(report: Report) -> str:
 
 
 def _smallest(report: Report) -> list[Disagreement]:
-    found = [each for row in report.rows for each in row.disagreements]
-    return sorted(found, key=lambda each: len(each.events) or LONGEST)
+    """Those with the fewest events, and of every kind one before a second of any."""
+    found = sorted(
+        (each for row in report.rows for each in row.disagreements), key=lambda each: len(each.events) or LONGEST
+    )
+    seen = Counter[tuple[str, str, str]]()
+    turns = []
+    for each in found:
+        seen[each.family, each.evidence, each.part] += 1
+        turns.append(seen[each.family, each.evidence, each.part])
+    return [each for _, each in sorted(zip(turns, found, strict=True), key=lambda pair: pair[0])]
 
 
 def _told(found: Disagreement, seed: int) -> Iterator[str]:

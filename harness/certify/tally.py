@@ -27,6 +27,11 @@ class Disagreement:
     replay: str = ""
 
 
+def _fewest(found: Sequence[Disagreement]) -> list[Disagreement]:
+    """The smallest, whoever found them first."""
+    return sorted(found, key=lambda each: (len(each.events), each.number, each.part))[:KEPT]
+
+
 @dataclass
 class Tally:
     """``parts[name]`` counts what happened there: ``holds``, ``broken`` and ``open`` are the right answers,
@@ -51,7 +56,7 @@ class Tally:
     def wrong(self, found: Disagreement) -> None:
         """Count a disagreement."""
         self.part(found.part)["wrong"] += 1
-        self.disagreements = sorted([*self.disagreements, found], key=lambda each: len(each.events))[:KEPT]
+        self.disagreements = _fewest([*self.disagreements, found])
 
     def add(self, other: Tally) -> None:
         """Count what another process counted."""
@@ -60,8 +65,7 @@ class Tally:
         self.seconds += other.seconds
         for name, counts in other.parts.items():
             self.part(name).update(counts)
-        both = [*self.disagreements, *other.disagreements]
-        self.disagreements = sorted(both, key=lambda each: len(each.events))[:KEPT]
+        self.disagreements = _fewest([*self.disagreements, *other.disagreements])
 
     def as_data(self) -> dict[str, Any]:
         """For machines."""

@@ -27,6 +27,11 @@ LISTS: Final[dict[str, tuple[str, list[str], list[str]]]] = {
         ["G-nonadjacent-process"],
         ["strong-session-snapshot-isolation"],
     ),
+    "G-nonadjacent-realtime": (
+        "a~: x+1 | b~: y+1 | c: x?1 | d: y?1 x? | c<e: y?",
+        ["G-nonadjacent-realtime"],
+        ["strong-snapshot-isolation"],
+    ),
     "G2-item, write skew": ("a: x? y+1 | b: y? x+1 | [c: x?1 y?1", ["G2-item"], ["repeatable-read"]),
     "G2-item-process": (
         "b: y? x+1 | a: y+1 | a: x? | [c: x?1 y?1",
@@ -58,15 +63,23 @@ LISTS: Final[dict[str, tuple[str, list[str], list[str]]]] = {
 """By name: the transactions, the anomalies that they show, and the models that fall with them directly."""
 
 REGISTERS: Final[dict[str, tuple[str, list[str]]]] = {
+    "G0": ("a: x=1 y:1 y=2 | b: y=1 x:1 x=2", ["G0", "G1c"]),
+    "G0-process": ("a: x:1 x=2 | a: x=1", ["G0-process", "G1c-process"]),
+    "G0-realtime": ("a: x:1 x=2 | [b: x=1", ["G0-realtime", "G1c-realtime"]),
     "G1a": ("a!: x=1 | b: x:1", ["G1a"]),
     "G1b": ("a: x=1 x=2 | b: x:1", ["G-single", "G1b"]),
     "G1c": ("a: x=1 y:1 | b: x:1 y=1", ["G1c"]),
     "G1c-process": ("a: x:1 | a: x=1", ["G1c-process"]),
+    "G1c-realtime": ("a: x:1 | [b: x=1", ["G1c-realtime"]),
     "G-single": ("a: x:_ x=1 y=1 | b: x:_ y:1", ["G-single"]),
     "G-single-realtime": ("a: x=1 | [b: x:_", ["G-single-realtime"]),
     "G-single-process": ("a: x=1 | a: x:_", ["G-single-process"]),
     "G-nonadjacent": ("a: x=1 | b: y=1 | c: x:1 y:_ | d: x:_ y:1", ["G-nonadjacent"]),
+    "G-nonadjacent-process": ("a: x=1 | b: y=1 | c: x:1 | c: y:_ | d: y:1 | d: x:_", ["G-nonadjacent-process"]),
+    "G-nonadjacent-realtime": ("a~: x=1 | b~: y=1 | c: x:1 | d: y:1 x:_ | c<e: y:_", ["G-nonadjacent-realtime"]),
     "G2-item": ("a: x:_ y=1 | b: y:_ x=1", ["G2-item"]),
+    "G2-item-process": ("b: y:_ x=1 | a: y=1 | a: x:_", ["G2-item-process"]),
+    "G2-item-realtime": ("b: y:_ x=1 | a: y=1 | a<c: x:_", ["G2-item-realtime"]),
     "internal": ("a: x=1 x:2 | b: x=2", ["internal"]),
     "nothing, then something": ("a: x=1 | b: x:_ x:1", ["G-single", "internal"]),
     "lost-update": ("a: x=1 | b: x:1 x=2 | c: x:1 x=3", ["G2-item", "lost-update"]),

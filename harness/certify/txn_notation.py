@@ -7,7 +7,8 @@ with ``!`` when the transaction failed and ``~`` when nobody knows. Micro-operat
     x=1      write 1 to register x   x:1     read register x as 1   x:_   read x as nothing
 
 By default all transactions overlap. ``[`` before WHO says that this one begins only after all before it ended:
-``a: x+1 | [b: x?``. A client's next transaction always begins after its former one ended (``a: x+1 | a: x?``).
+``a: x+1 | [b: x?``; ``a<c: x?`` says so only of the transaction of ``a``. A client's next transaction always begins
+after its former one ended (``a: x+1 | a: x?``).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 from harness.model.history import History
 from harness.model.op import FAIL, INFO, INVOKE, OK, Op
 
-_WHO = re.compile(r"\s*(?P<late>\[?)(?P<who>[a-z])(?P<how>[!~]?):(?P<rest>.*)")
+_WHO = re.compile(r"\s*(?P<late>\[?)(?:(?P<after>[a-z]+)<)?(?P<who>[a-z])(?P<how>[!~]?):(?P<rest>.*)")
 _MICRO = re.compile(r"(?P<key>[a-z]\d*)(?P<f>[+?=:])(?P<value>\S*)")
 
 
@@ -30,12 +31,10 @@ def transactions(text: str) -> History:
         match = _WHO.fullmatch(part.rstrip())
         if match is None:
             raise ValueError(f"{part!r} is no transaction; write WHO: MICRO MICRO, e.g. a: x+1")
-        if match["late"]:
-            for who in list(open_):
-                events.append(_end(who, *open_.pop(who)))
         who = match["who"]
-        if who in open_:
-            events.append(_end(who, *open_.pop(who)))
+        for over in list(open_) if match["late"] else [*(match["after"] or ""), who]:
+            if over in open_:
+                events.append(_end(over, *open_.pop(over)))
         asked, answered = (
             map(list, zip(*map(_micro, match["rest"].split()), strict=True)) if match["rest"].split() else ([], [])
         )

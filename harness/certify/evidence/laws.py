@@ -19,8 +19,8 @@ _KIND: Final = {valid: expected.value for expected, valid in RIGHT.items()}
 
 
 def size(family: Family, settings: Settings) -> int:
-    """A twentieth, for each is judged once more for every law."""
-    return max(100, settings.count // 20)
+    """A tenth at most, for each is judged once more for every law."""
+    return min(2000, max(100, settings.count // 10))
 
 
 def gather(family: Family, settings: Settings, numbers: range) -> Tally:
@@ -61,7 +61,7 @@ def broken(family: Family, law: Change, history: History, number: int) -> bool:
     return twin is not None and _changes(family, history, ask(family.check, history).valid, twin)
 
 
-def smaller(family: Family, found: Disagreement) -> Disagreement:
+def smaller(family: Family, _: Settings, found: Disagreement) -> Disagreement:
     """The history without what the mistake does not need."""
     law = family.laws[found.part]
     small = shrunk(History(found.events), partial(broken, family, law, number=found.number))

@@ -69,7 +69,7 @@ def wrong(question: Question, verdict: Verdict, expected: Expected) -> bool:
     return not question.missed_share or found is Valid.FALSE
 
 
-def smaller(family: Family, found: Disagreement) -> Disagreement:
+def smaller(family: Family, _: Settings, found: Disagreement) -> Disagreement:
     """The history without what the mistake does not need."""
     question = next(each for each in family.questions if each.name == found.part)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -47,7 +46,7 @@ def gather(family: Family, settings: Settings, numbers: range) -> Tally:
     return tally
 
 
-def smaller(_: Family, found: Disagreement) -> Disagreement:
+def smaller(_: Family, __: Settings, found: Disagreement) -> Disagreement:
     """As it is: only the whole history is known to be what it is."""
     return found
 
@@ -74,7 +73,6 @@ def index(folder: Path) -> dict[str, dict[str, Any]]:
     return found
 
 
-@cache
 def _of(family: str, folder: Path) -> list[tuple[str, dict[str, Any]]]:
     every = sorted(index(folder).items())
     return [(name, facts) for name, facts in every if _OTHER_NAMES.get(facts["model"], facts["model"]) == family]

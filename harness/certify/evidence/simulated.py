@@ -14,7 +14,7 @@ NAME: Final = "simulated"
 
 def size(family: Family, settings: Settings) -> int:
     """A few runs: each is long."""
-    return max(10, settings.count // 500)
+    return min(100, max(5, settings.count // 50))
 
 
 def gather(family: Family, settings: Settings, numbers: range) -> Tally:
@@ -43,7 +43,7 @@ def _judge(family: Family, system: System, number: int, history: History, verdic
         counts["missed"] += 1
 
 
-def smaller(_: Family, found: Disagreement) -> Disagreement:
+def smaller(_: Family, __: Settings, found: Disagreement) -> Disagreement:
     """As it is: only the whole history is known to be what it is."""
     return found
 
@@ -55,7 +55,7 @@ def gaps(family: Family, tally: Tally) -> list[str]:
         counts = tally.part(system.name)
         runs = counts["holds"] + counts["broken"]
         right = runs - counts["unknown"] - counts["missed"] - counts["wrong"]
-        if right < system.share * runs:
+        if right < int(system.share * runs):
             what = "held" if system.holds else "was caught"
             found.append(f"{system.name}: {what} in {right} of {runs} runs; at least {system.share:.0%} are asked for")
     return found

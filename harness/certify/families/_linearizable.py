@@ -146,11 +146,11 @@ def _zones(columns: CallColumns, _: list[Call]) -> Decision:
 
 
 KERNELS: Final[dict[str, tuple[Callable[[CallColumns, list[Call]], Decision], int]]] = {
-    "search": (lambda _, calls: decide(calls), 1),
-    "window, interpreted": (lambda columns, _: decide_windowed(columns, lambda kernel: kernel, Budget()), 4),
-    "window, compiled": (lambda columns, _: decide_windowed(columns, fast, Budget()), 1),
+    "search": (lambda _, calls: decide(calls), 4),
+    "window, interpreted": (lambda columns, _: decide_windowed(columns, lambda kernel: kernel, Budget()), 10),
+    "window, compiled": (lambda columns, _: decide_windowed(columns, fast, Budget()), 4),
 }
-"""The searches, and on every how manieth history each is asked: the interpreted window is slow."""
+"""The searches that the checker chooses from, and on every how manieth history each is asked by itself."""
 
 _WRITE: Final = Did(0, "write", 7)
 REGISTER_SCENES: Final[dict[str, Change]] = {

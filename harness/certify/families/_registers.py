@@ -70,7 +70,11 @@ def systems(check: Check, *weak: str, share: float = 0.6) -> tuple[System, ...]:
 
 
 WRITE_1, WRITE_2, WRITE_3 = (Did(0, "write", value) for value in (1, 2, 3))
-THIN_AIR: Final = scene(WRITE_1, Did(1, "read", None, 7))
+THIN_AIR: Final = {
+    "thin-air": scene(WRITE_1, Did(1, "read", None, 7)),
+    "thin-air, for the write failed": scene(WRITE_1, Did(0, "write", 2, type=FAIL), Did(1, "read", None, 2)),
+    "thin-air, before the write": scene(Did(1, "read", None, 1), WRITE_1),
+}
 LAWS: Final = {
     **laws.NAMES,
     "other values": laws.other_values,

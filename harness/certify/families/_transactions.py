@@ -80,7 +80,19 @@ def _questions(kind: str, check: Check, complete: bool) -> list[Question]:
         )
         partly = replace(whole, name=f"{model}, partly read", oracle=_oracle(judge, False), missed_share=0.1)
         found += [whole, partly] if complete else [replace(whole, oracle=_oracle(judge, None), missed_share=0.15)]
-    return found
+    return found if complete else found + _with_keys(kind)
+
+
+def _with_keys(kind: str) -> list[Question]:
+    """What is known of single keys lets more be concluded; where all is strictly serializable, their being sequential
+    and linearizable is true, so nothing that is may be accused."""
+    strict = _oracle(JUDGES["strict-serializable"], None)
+    linearizable = Transactions(kind=kind, linearizable_keys=True).check
+    sequential = Transactions(kind=kind, sequential_keys=True).check
+    return [
+        Question("linearizable keys", linearizable, strict, missed_share=0.15, every=4),
+        Question("sequential keys", sequential, strict, missed_share=0.15, every=4),
+    ]
 
 
 def _oracle(judge: Callable[[Any], bool], only_shown: bool | None) -> Oracle:

@@ -14,7 +14,7 @@ from harness.certify.systems.store import Deed
 from harness.certify.tape import Asked, Did
 from harness.checkers.linearizable import Linearizable
 from harness.model.history import History
-from harness.model.op import INVOKE, Op
+from harness.model.op import FAIL, INVOKE, Op
 
 
 def few_values(random: Random, _: int) -> Asked:
@@ -55,12 +55,13 @@ def with_failures(history: History) -> Expected:
 
 CONSTRAINING: Final = Linearizable(failed_cas="constrains", needs_evidence=False)
 _TWICE: Final = scene(Did(0, "write", 7), Did(1, "cas", [7, 8]), Did(2, "cas", [7, 9]), together=2)
+_DIRTY: Final = scene(Did(0, "write", 7), Did(1, "cas", [7, 9], type=FAIL), Did(2, "read", None, 9))
 FAMILY: Final = common.Objects(
     model="cas-register",
     choose=(few_values, new_values),
     answer=answer,
     plan=plan,
-    plants={**common.REGISTER_SCENES, "disorder": _TWICE},
+    plants={**common.REGISTER_SCENES, "dirty, a compare-and-set": _DIRTY, "disorder": _TWICE},
     looks=("read",),
     untouched=("read", None, None),
     named=True,

@@ -17,7 +17,7 @@ CHECK: Final = Causal().check
 _READ_1: Final = Did(1, "read", None, 1)
 _TOLD: Final = (Did(1, "write", 4, key="elsewhere"), Did(2, "read", None, 4, key="elsewhere"))
 PLANTS: Final = {
-    "thin-air": common.THIN_AIR,
+    **common.THIN_AIR,
     "initial-after-write": scene(WRITE_1, _READ_1, *_TOLD, Did(2, "read", None, None)),
     "overwritten": scene(WRITE_1, WRITE_2, Did(1, "read", None, 2), *_TOLD, Did(2, "read", None, 1)),
     "cyclic-causality": scene(Did(0, "cas", [2, 1]), Did(1, "cas", [1, 2]), together=2),

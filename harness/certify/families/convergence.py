@@ -83,6 +83,9 @@ FAMILY: Final = Family(
         "diverged": scene(
             Did(0, "write", "a"), Did(1, "read", None, "a"), Did(2, "read", None, "b"), key="x", spread=False
         ),
+        "diverged, a set": scene(
+            Did(0, "add", "a"), Did(1, "members", None, ["a"]), Did(2, "members", None, []), spread=False
+        ),
     },
     laws={**laws.NAMES, "other values": laws.other_values, "repeated reads": laws.echoed("read", "members")},
     systems=(

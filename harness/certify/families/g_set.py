@@ -65,6 +65,7 @@ FAMILY: Final = Family(
     plants={
         "lost": _final(_ADD, Did(1, "members", None, [])),
         "phantom": _final(_ADD, Did(1, "members", None, [7, 8])),
+        "phantom, for the add failed": _final(_ADD, Did(0, "add", 8, type=FAIL), Did(1, "members", None, [7, 8])),
     },
     laws={**laws.NAMES, "other values": laws.other_values, "repeated reads": laws.echoed("members")},
     systems=(

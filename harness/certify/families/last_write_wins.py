@@ -87,7 +87,7 @@ FAMILY: Final = Family(
         "diverged": _final(
             *(Did(0, "write", value) for value in ("a", "b")), Did(2, "read", None, "b"), Did(2, "read", None, "a")
         ),
-        "thin-air": common.THIN_AIR,
+        **common.THIN_AIR,
     },
     laws={**laws.NAMES, "other values": laws.other_values, "repeated reads": laws.echoed("read")},
     systems=(

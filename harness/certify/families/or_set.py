@@ -97,7 +97,9 @@ FAMILY: Final = Family(
     sound=store.running(plan, _LISTED, steps=80),
     plants={
         "lost": _final(_ADD, _REMOVE, _ADD, _NONE),
+        "lost, for the remove failed": _final(_ADD, Did(0, "remove", 7, type=FAIL), _NONE),
         "phantom": _final(_ADD, Did(1, "members", None, [7, 8])),
+        "phantom, for the add failed": _final(_ADD, Did(0, "add", 8, type=FAIL), Did(1, "members", None, [7, 8])),
         "resurrected": _final(_ADD, _REMOVE, _ONE),
     },
     laws={**laws.NAMES, "other values": laws.other_values, "repeated reads": laws.echoed("members")},

@@ -22,7 +22,7 @@ FAMILY: Final = Family(
     questions=(Question("pram", CHECK, common.judging(pram_holds), missed_share=0.02, replay="--model pram"),),
     sound=common.sound,
     plants={
-        "thin-air": common.THIN_AIR,
+        **common.THIN_AIR,
         "initial-after-write": scene(WRITE_1, Did(1, "read", None, 1), Did(1, "read", None, None)),
         "overwritten": scene(WRITE_1, WRITE_2, Did(1, "read", None, 2), Did(1, "read", None, 1)),
         "went-back": scene(WRITE_1, _OTHER, *(Did(1, "read", None, value) for value in (1, 5, 1))),

@@ -27,6 +27,7 @@ def _question(name: str, guarantees: tuple[str, ...], unknown_share: float) -> Q
 
 
 _READ: Final = {value: Did(1, "read", None, value) for value in (None, 1, 2)}
+_ANOTHER: Final = Did(1, "write", 2)
 CHECK: Final = Sessions(ALL).check
 FAMILY: Final = Family(
     name="sessions",
@@ -34,9 +35,12 @@ FAMILY: Final = Family(
     questions=(_question("sessions", ALL, 0.0), *(_question(each, (each,), 0.25) for each in ALL)),
     sound=common.sound,
     plants={
-        "thin-air": common.THIN_AIR,
+        **common.THIN_AIR,
         RYW: scene(WRITE_1, Did(0, "read", None, None)),
         MR: scene(WRITE_1, _READ[1], _READ[None]),
+        f"{RYW} or {MW}": scene(WRITE_1, WRITE_2, Did(0, "read", None, 1)),
+        f"{RYW} or {MR}": scene(WRITE_1, _ANOTHER, Did(0, "read", None, 2), Did(0, "read", None, 1)),
+        f"{RYW} or {WFR}": scene(_ANOTHER, Did(0, "read", None, 2), WRITE_1, Did(0, "read", None, 2)),
         f"{MR} or {MW}": scene(WRITE_1, WRITE_2, _READ[2], _READ[1]),
         f"{MR} or {WFR}": scene(
             WRITE_1, _READ[1], Did(1, "write", 2), Did(2, "read", None, 2), Did(2, "read", None, 1)

@@ -18,7 +18,7 @@ from harness.certify.systems.store import Deed
 from harness.certify.tape import Asked, Did, scattered
 from harness.checkers.set import FAULTY, SetFull
 from harness.model.history import NEVER_NS, History
-from harness.model.op import INVOKE, OK, Op
+from harness.model.op import FAIL, INVOKE, OK, Op
 from harness.model.verdict import Verdict
 
 CHECK: Final = SetFull().check
@@ -82,6 +82,8 @@ FAMILY: Final = Family(
         "lost": scene(_ADD, _NONE, _NONE),
         "stale": scene(_ADD, _NONE, _ONE),
         "unexpected": scene(_ADD, Did(1, "members", None, [7, 8])),
+        "unexpected, for the add failed": scene(_ADD, Did(0, "add", 8, type=FAIL), Did(1, "members", None, [7, 8])),
+        "unexpected, before the add": scene(_ONE, _ADD),
         "duplicated": scene(_ADD, Did(1, "members", None, [7, 7])),
     },
     laws={**laws.NAMES, "other values": laws.other_values, "repeated reads": laws.echoed("members")},

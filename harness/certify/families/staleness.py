@@ -7,7 +7,7 @@ from itertools import product
 from random import Random
 from typing import Final
 
-from harness.certify.contract import Check, Family, Oracle, Question, System
+from harness.certify.contract import Check, Expected, Family, Oracle, Question, System
 from harness.certify.families import _registers as common
 from harness.certify.oracles.sessions import happened
 from harness.certify.plants import scene
@@ -63,6 +63,12 @@ def too_far_behind(read: Operation, at: float, others: list[float]) -> bool:
     return sum(at < other < read.start_index for other in others) > MAX_VERSIONS
 
 
+def judge_both(history: History) -> Expected | None:
+    """Each bound by itself."""
+    old, behind = judge(too_old)(history), judge(too_far_behind)(history)
+    return Expected.BROKEN if behind is Expected.BROKEN else old
+
+
 def plan(random: Random, number: int) -> Deed:
     """What clients do."""
     key = random.choice("xyz")
@@ -84,13 +90,15 @@ FAMILY: Final = Family(
     name="staleness",
     draw=draw,
     questions=(
+        Question("in time and versions", CHECK, judge_both),
         Question("in time", Staleness(max_ms=MAX_MS).check, judge(too_old)),
         Question("in versions", Staleness(max_versions=MAX_VERSIONS).check, judge(too_far_behind)),
     ),
     sound=store.running(plan, steps=80),
     plants={
-        "thin-air": common.THIN_AIR,
+        **common.THIN_AIR,
         "too-old": scene(*_WRITES, _read(1)),
+        "too-far-behind": scene(*_WRITES, _read(1)),
     },
     laws=common.LAWS,
     systems=(

@@ -121,6 +121,8 @@ FAMILY: Final = Family(
     plants={
         "lost": _final(_IN, Did(1, "drain", None, [])),
         "unexpected": scene(_IN, Did(1, "dequeue", None, 8)),
+        "unexpected, for it failed": scene(_IN, Did(0, "enqueue", 8, type=FAIL), Did(1, "dequeue", None, 8)),
+        "unexpected, before it was in": scene(Did(1, "dequeue", None, 7), _IN),
         "duplicated": scene(_IN, Did(1, "dequeue", None, 7), Did(2, "dequeue", None, 7)),
     },
     laws={**laws.NAMES, "other values": laws.other_values},

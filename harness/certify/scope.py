@@ -1,0 +1,17 @@
+"""What certification leaves out, and why: checkers that judge the run and not what clients saw of the data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+LEFT_OUT: Final[Mapping[str, str]] = {
+    "Assumptions": "says whether the record itself is sound, which every oracle takes for granted",
+    "Attested": "repeats what the faults themselves measured",
+    "Availability": "reports shares and times of answers; nobody promises any",
+    "Died": "says which nodes ended, as the testbed saw it",
+    "Errors": "counts what clients raised unexpectedly",
+    "Recovery": "says which regions answered after the last fault was undone",
+    "Stats": "counts operations, and says when they are too few",
+}
+"""By class in ``harness.checkers``; a rule of one step leaves nothing to be compared with a slower judge."""
