@@ -45,7 +45,7 @@ def certified(*families: str, count: int = 200, kinds: tuple[str, ...] = QUICK, 
 
 @pytest.mark.parametrize("name", folders.family_names())
 def test_a_good_checker_is_certified(name: str) -> None:
-    report = certified(name, kinds=("oracle", "mutation", "laws", "simulated"))
+    report = certified(name, count=120, kinds=("oracle", "mutation", "laws", "simulated"))
     assert report.exit_code == 0, table.as_text(report)
     assert {row.evidence for row in report.rows} == {"oracle", "mutation", "laws", "simulated"}
     assert all(row.histories > row.invalid > 0 for row in report.rows)

@@ -67,7 +67,7 @@ class Question:
 @dataclass(frozen=True)
 class System:
     """A simulated system, and whether what ``check`` judges ``holds`` for it. A weak one shows itself only when it is
-    unlucky: it must be caught in ``share`` of its runs."""
+    unlucky: it must be caught in about ``share`` of its runs."""
 
     name: str
     run: Draw

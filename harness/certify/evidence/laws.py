@@ -20,7 +20,7 @@ _KIND: Final = {valid: expected.value for expected, valid in RIGHT.items()}
 
 def size(family: Family, settings: Settings) -> int:
     """A tenth at most, for each is judged once more for every law."""
-    return min(2000, max(100, settings.count // 10))
+    return min(2000, max(50, settings.count // 10))
 
 
 def gather(family: Family, settings: Settings, numbers: range) -> Tally:

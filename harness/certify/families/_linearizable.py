@@ -147,7 +147,7 @@ def _zones(columns: CallColumns, _: list[Call]) -> Decision:
 
 KERNELS: Final[dict[str, tuple[Callable[[CallColumns, list[Call]], Decision], int]]] = {
     "search": (lambda _, calls: decide(calls), 4),
-    "window, interpreted": (lambda columns, _: decide_windowed(columns, lambda kernel: kernel, Budget()), 10),
+    "window, interpreted": (lambda columns, _: decide_windowed(columns, lambda kernel: kernel, Budget()), 5),
     "window, compiled": (lambda columns, _: decide_windowed(columns, fast, Budget()), 4),
 }
 """The searches that the checker chooses from, and on every how manieth history each is asked by itself."""
