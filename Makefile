@@ -1,5 +1,6 @@
 # make demo   a real etcd that holds, a planted bug that is caught        make test   our own tests
 # make lint   style and types      make bench   the numbers of README     make check  everything that CI does
+# make certify   every checker against a slow judge on 100,000 histories
 # Needs Python 3.11 or newer and a package index; everything else goes into $(VENV).
 
 VENV ?= .venv
@@ -8,7 +9,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 PIP = $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 FILES = pyproject.toml constraints.txt
 
-.PHONY: demo test test-slow lint bench detect check clean
+.PHONY: demo test test-slow lint bench detect certify check clean
 
 demo: $(VENV)/installed-demo
 	$(VENV)/bin/rift demo
@@ -30,6 +31,9 @@ bench: $(VENV)/installed-dev
 
 detect: $(VENV)/installed-dev
 	$(VENV)/bin/python bench/detect.py
+
+certify: $(VENV)/installed-dev
+	$(VENV)/bin/rift certify
 
 check:
 	.ci/run

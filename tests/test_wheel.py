@@ -36,9 +36,8 @@ def test_the_wheel_carries_all_five_folders(wheel: Path) -> None:
     assert not any(name.startswith(("tests/", "fixtures/", "bench/")) for name in names)
 
 
-@pytest.mark.servers
-def test_a_run_works_from_the_wheel_alone(wheel: Path, tmp_path: Path) -> None:
-    """Unpacked into a folder of its own; the libraries come from this environment."""
+def rift(wheel: Path, tmp_path: Path, *arguments: str) -> tuple[subprocess.CompletedProcess[str], Path]:
+    """The command, unpacked into a folder of its own, in an empty one; the libraries come from this environment."""
     site = tmp_path / "site"
     zipfile.ZipFile(wheel).extractall(site)
     empty = tmp_path / "empty"
@@ -47,10 +46,22 @@ def test_a_run_works_from_the_wheel_alone(wheel: Path, tmp_path: Path) -> None:
         f"import sys; sys.path.insert(0, {str(site)!r}); import harness; "
         f"assert harness.__file__.startswith({str(site)!r}); from harness.cli import main; main()"
     )
-    command = [sys.executable, "-c", code, "run", "--target", "refstore", "--time-limit", "5"]
     done = subprocess.run(
-        [*command, "--faults", "partition-region", "--seed", "7"],
+        [sys.executable, "-c", code, *arguments],
         cwd=empty, env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(site)}, capture_output=True, text=True, check=False,
     )  # fmt: skip
+    return done, empty
+
+
+def test_the_wheel_certifies_its_checkers_without_recorded_histories(wheel: Path, tmp_path: Path) -> None:
+    done, _ = rift(wheel, tmp_path, "certify", "bank", "--count", "200", "--jobs", "1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "name a folder with --histories" in done.stdout
+
+
+@pytest.mark.servers
+def test_a_run_works_from_the_wheel_alone(wheel: Path, tmp_path: Path) -> None:
+    done, empty = rift(wheel, tmp_path, "run", "--target", "refstore", "--time-limit", "5",
+                       "--faults", "partition-region", "--seed", "7")  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert (empty / "store" / "latest" / "report.html").exists()

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
 
 from harness.certify.campaign import Report
-from harness.certify.tally import Disagreement
+from harness.certify.tally import Disagreement, in_turns
 
 SHOWN: Final = 3
 """So many disagreements are printed, the smallest first."""
@@ -53,16 +52,14 @@ def conclusion(report: Report) -> str:
 
 
 def _smallest(report: Report) -> list[Disagreement]:
-    """Those with the fewest events, and of every kind one before a second of any."""
-    found = sorted(
-        (each for row in report.rows for each in row.disagreements), key=lambda each: len(each.events) or LONGEST
-    )
-    seen = Counter[tuple[str, str, str]]()
-    turns = []
-    for each in found:
-        seen[each.family, each.evidence, each.part] += 1
-        turns.append(seen[each.family, each.evidence, each.part])
-    return [each for _, each in sorted(zip(turns, found, strict=True), key=lambda pair: pair[0])]
+    """Each once: made smaller, two may have become the same."""
+    found = in_turns(each for row in report.rows for each in row.disagreements)
+    return [each for at, each in enumerate(found) if not any(_same(each, other) for other in found[:at])]
+
+
+def _same(one: Disagreement, other: Disagreement) -> bool:
+    alike = (one.family, one.part) == (other.family, other.part)
+    return alike and bool(one.events) and list(one.events) == list(other.events)
 
 
 def _told(found: Disagreement, seed: int) -> Iterator[str]:

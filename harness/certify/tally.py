@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -11,6 +11,8 @@ from harness.model.op import Op
 
 KEPT: Final = 5
 """So many disagreements of a row are kept, the smallest first; all are counted."""
+NOTHING: Final = 1_000_000
+"""Where a disagreement without events stands among those with so many."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +29,16 @@ class Disagreement:
     replay: str = ""
 
 
-def _fewest(found: Sequence[Disagreement]) -> list[Disagreement]:
-    """The smallest, whoever found them first."""
-    return sorted(found, key=lambda each: (len(each.events), each.number, each.part))[:KEPT]
+def in_turns(found: Iterable[Disagreement]) -> list[Disagreement]:
+    """The smallest first, whoever found it first; and one of each part before a second one of any."""
+    ranked = sorted(found, key=lambda each: (len(each.events) or NOTHING, each.number, each.part))
+    seen = Counter[tuple[str, str, str]]()
+    turns = []
+    for each in ranked:
+        part = (each.family, each.evidence, each.part)
+        turns.append((seen[part], each))
+        seen[part] += 1
+    return [each for _, each in sorted(turns, key=lambda turn: turn[0])]
 
 
 @dataclass
@@ -56,7 +65,7 @@ class Tally:
     def wrong(self, found: Disagreement) -> None:
         """Count a disagreement."""
         self.part(found.part)["wrong"] += 1
-        self.disagreements = _fewest([*self.disagreements, found])
+        self.disagreements = in_turns([*self.disagreements, found])[:KEPT]
 
     def add(self, other: Tally) -> None:
         """Count what another process counted."""
@@ -65,7 +74,7 @@ class Tally:
         self.seconds += other.seconds
         for name, counts in other.parts.items():
             self.part(name).update(counts)
-        self.disagreements = _fewest([*self.disagreements, *other.disagreements])
+        self.disagreements = in_turns([*self.disagreements, *other.disagreements])[:KEPT]
 
     def as_data(self) -> dict[str, Any]:
         """For machines."""
