@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from harness import formats
+from harness.certify import txn_random
 from harness.checkers import txn_read
 from harness.checkers.txn_read import micro_ops, micro_ops_of, transactions_of
 from harness.errors import UsageError
@@ -24,7 +25,6 @@ from harness.formats import arrow, jepsen_edn, json_lines
 from harness.formats._scanner import Scanner
 from harness.formats._tape import Tape
 from harness.kernels.txn_columns import READ, UNKNOWN, MicroOps
-from tests import txn_random
 from tests.test_formats import EXAMPLES, PLAIN, documents, mutated, outcome
 
 FUZZ = settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
