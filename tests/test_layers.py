@@ -17,6 +17,7 @@ LAYERS = (
     {"generators", "kernels", "formats", "links", "topologies", "wire"},
     {"testbeds", "checkers", "faults", "journal", "ledger"},
     {"workloads", "registry", "store"},
+    {"judges"},
     {"runner", "nemesis", "catalogue", "serving", "planning", "console", "judging"},
     {"guard"},
     {"experiment"},

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from harness.checkers.wording import amid, client, count, moment, thing
+from harness.checkers.wording import amid, client, count, during, thing
 from harness.model.history import FaultWindow, Operation
-from harness.model.op import FAIL, INFO, OK
+from harness.model.op import OK
 from harness.model.verdict import Excerpt, Marked, Valid, Verdict
 
 EXPLAINED: Final = 5
@@ -63,8 +63,7 @@ def tell(op: Operation) -> str:
     of = "" if op.key is None else f" {'of' if op.f == 'read' else 'to'} key {op.key}"
     what = op.result if op.type == OK and op.value is None else op.value
     deed = f"{op.f}{'' if what is None and op.f != 'read' else f' {short(what)}'}{of}"
-    end = {OK: moment(op.seen_end_ns), FAIL: f"failed at {moment(op.seen_end_ns)}", INFO: "outcome unknown"}[op.type]
-    return f"{client(op)}: {deed} ({moment(op.start_ns)} to {end})"
+    return f"{client(op)}: {deed} ({during(op)})"
 
 
 def short(value: Any, most: int = 80) -> str:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from harness.checkers.wording import amid, and_more, client, count, moment, span, thing
-from harness.kernels.calls import ANY, KEEP, Decision, but
+from harness.checkers import stuck
+from harness.checkers.wording import amid, and_more, client, count, during, moment, span, thing
+from harness.kernels.calls import ANY, KEEP, Call, Decision, but, fits, looks_only
 from harness.kernels.models import Compiled, Effect, Model, freeze
 from harness.kernels.reduce import reduced
-from harness.model.history import FaultWindow, Operation
-from harness.model.op import FAIL, INFO, OK
-from harness.model.verdict import Excerpt, Marked
+from harness.model.history import NEVER_NS, FaultWindow, Operation
+from harness.model.op import FAIL, OK
+from harness.model.verdict import Excerpt, Marked, Order
 
 SHOWN: Final = 12
-"""An excerpt shows at most so many operations."""
+"""An excerpt shows at most so many operations when they are too many to show all."""
+WHOLE: Final = 30
+"""Up to so many operations, which together are the whole argument, are all shown."""
 
 
 @dataclass(frozen=True)
@@ -73,9 +76,51 @@ def story(
     title = f"{_claim(case)}, {why}" + (f", {trouble}" if trouble else f" {before}" if before else "")
     involved = sorted({id(op): op for op in (*_few(case), *((witness,) if witness else ()))}.values(), key=_by_start)
     shown = _shown(case, involved, witness)
-    steps = (*(marked.note for marked in shown), *_steps(case, len(involved) - len(shown), kind, witness))
+    tried = _orders(case, shown) if len(involved) == len(shown) else ()
+    lines = stuck.told(tried, lambda which: _who(shown[which].operation))
+    steps = (*(marked.note for marked in shown), *_steps(case, len(involved) - len(shown), kind, witness), *lines)
     steps += tuple(f"Then: {told}." for told in dict.fromkeys((before, trouble)) if told)
-    return Story(kind, Excerpt(title=title, operations=shown, steps=steps, key=key), case.culprit)
+    return Story(kind, Excerpt(title=title, operations=shown, steps=steps, key=key, orders=tried), case.culprit)
+
+
+def _orders(case: _Case, shown: Sequence[Marked]) -> tuple[Order, ...]:
+    """What each possible order of the few comes to; guards of compare-and-sets count only if some order meets them."""
+    place = {id(marked.operation): at for at, marked in enumerate(shown)}
+    few = {place[id(case.compiled.operations[which])]: case.compiled.calls[which] for which in case.few}
+    for guarded in (True, False):
+        calls = [few.get(at) for at in range(len(shown))]
+        found = stuck.orders(_scene(case, calls, place[id(case.culprit)], guarded))
+        if found:
+            return found
+    return ()
+
+
+def _scene(case: _Case, calls: Sequence[Call | None], culprit: int, guarded: bool) -> stuck.Scene:
+    def after(state: Hashable, which: int) -> list[Hashable]:
+        call = calls[which]
+        if call is None or not isinstance(state, int):
+            return []
+        if not fits(call.needs, state) and (guarded or which == culprit or looks_only(call)):
+            return []
+        return [state if call.leaves == KEEP else call.leaves]
+
+    never = stuck.Span(NEVER_NS, NEVER_NS)
+    return stuck.Scene(
+        spans=[stuck.Span(call.start, call.end) if call else never for call in calls],
+        culprit=culprit,
+        initial=case.compiled.initial,
+        after=after,
+        word=lambda state: thing(case.compiled.states[state]) if state < len(case.compiled.states) else "another value",
+        thing=_object(case),
+        needs=f"{_who(case.culprit)} needs {'anything but ' if case.excludes else ''}{thing(case.value)}",
+    )
+
+
+def _who(op: Operation) -> str:
+    """``client 3's write 7``"""
+    if op.f == "cas":
+        return f"client {op.process}'s cas {thing(op.value[0])} to {thing(op.value[1])}"
+    return f"client {op.process}'s {op.f} {thing(op.result if op.f == 'read' else op.value)}"
 
 
 def _diagnosis(case: _Case) -> tuple[str, str, Operation | None]:
@@ -172,7 +217,7 @@ def _shown(case: _Case, involved: Sequence[Operation], witness: Operation | None
     """The culprit, the witness, and what ended nearest to the culprit; at most ``SHOWN``, by start."""
     marks = {id(witness): "witness", id(case.culprit): "culprit"}
     nearest = sorted(involved, key=lambda op: (id(op) in marks, min(op.end_index, case.culprit.end_index)))
-    chosen = sorted(nearest[-SHOWN:], key=_by_start)
+    chosen = sorted(nearest[-SHOWN:] if len(nearest) > WHOLE else nearest, key=_by_start)
     return tuple(Marked(operation=op, mark=marks.get(id(op), "context"), note=_tell(op)) for op in chosen)
 
 
@@ -184,8 +229,7 @@ def _tell(op: Operation) -> str:
         deed = f"compare-and-set {thing(op.value[0])} to {thing(op.value[1])}"
     else:
         deed = f"{op.f} {thing(op.value)}"
-    end = {OK: moment(op.seen_end_ns), FAIL: f"failed at {moment(op.seen_end_ns)}", INFO: "outcome unknown"}[op.type]
-    return f"{client(op)}: {deed} ({moment(op.start_ns)} to {end})"
+    return f"{client(op)}: {deed} ({during(op)})"
 
 
 def _steps(case: _Case, left_out: int, kind: str, witness: Operation | None) -> Iterator[str]:
@@ -194,5 +238,10 @@ def _steps(case: _Case, left_out: int, kind: str, witness: Operation | None) -> 
     if case.decision.states and kind in ("stale", "lost", "disorder"):
         yield f"When {client(case.culprit)} asked, {_object(case)} could only hold {and_more(_holdable(case), 6)}."
     if kind == "lost" and witness is not None:
-        yield f"Nothing that began after {moment(witness.end_ns)} saw what {client(witness)} had written."
-    yield f"No order of the operations on {_object(case)} up to {moment(case.culprit.end_ns)} explains this."
+        yield f"Nothing that began after {_moment(witness)} saw what {client(witness)} had written."
+    yield f"No order of the operations on {_object(case)} up to {_moment(case.culprit)} explains this."
+
+
+def _moment(op: Operation) -> str:
+    """When it ended, as exactly as the record says."""
+    return moment(op.end_ns) if op.end_ns >= 0 else f"event {op.end_index + 1}"

@@ -14,11 +14,11 @@ from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from harness.checkers.wording import amid, client, count, moment, span, thing
+from harness.checkers.wording import amid, client, count, during, span, thing
 from harness.kernels.models import freeze
 from harness.model.clock import NS_PER_MS
 from harness.model.history import NEVER_NS, FaultWindow, History, Operation
-from harness.model.op import FAIL, INFO, OK
+from harness.model.op import FAIL, OK
 from harness.model.verdict import Excerpt, Marked, Valid, Verdict
 
 LISTED: Final = 100
@@ -190,9 +190,8 @@ def _excerpt(finding: _Finding, faults: Iterable[FaultWindow]) -> Excerpt:
 
 
 def _note(op: Operation, element: Any) -> str:
-    end = {OK: moment(op.seen_end_ns), FAIL: f"failed at {moment(op.seen_end_ns)}", INFO: "outcome unknown"}[op.type]
     if op.f == "add":
-        return f"{client(op)}: add {thing(op.value)} ({moment(op.start_ns)} to {end})"
+        return f"{client(op)}: add {thing(op.value)} ({during(op)})"
     has = "with" if freeze(element) in map(freeze, op.result or ()) else "without"
     shown = f"{count(len(op.result or ()), 'member')} {has} {thing(element)}"
-    return f"{client(op)}: read {shown} ({moment(op.start_ns)} to {end})"
+    return f"{client(op)}: read {shown} ({during(op)})"

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from harness.model.clock import NS_PER_MS, NS_PER_S
 from harness.model.history import NEVER_NS, FaultWindow, Operation
+from harness.model.op import FAIL, INFO
 
 AFTERMATH_S: Final = 5.0
 """A fault that ended at most so long before a violation is mentioned with it."""
@@ -33,6 +34,18 @@ def span(ns: int) -> str:
 def moment(ns: int) -> str:
     """A time since the run began: ``12.043 s``; many recorded histories have none."""
     return f"{ns / NS_PER_S:.3f} s" if 0 <= ns < NEVER_NS else "an unrecorded time"
+
+
+def during(op: Operation) -> str:
+    """When it was under way: ``2.822 to 2.824 s``, ``1.204 s, outcome unknown``, ``events 3 to 4`` without a clock."""
+    failed = "failed" if op.type == FAIL else ""
+    if op.start_ns >= 0:
+        begun = f"{op.start_ns / NS_PER_S:.3f}"
+        when = f"{begun} s" if op.type == INFO else f"{begun} to {moment(op.seen_end_ns)}"
+    else:
+        begun = f"{op.start_index + 1}"
+        when = f"event {begun}" if op.type == INFO else f"events {begun} to {op.end_index + 1}"
+    return ", ".join(filter(None, (when, failed or ("outcome unknown" if op.type == INFO else ""))))
 
 
 def window(fault: FaultWindow) -> str:

@@ -67,6 +67,19 @@ class Lease:
         self._file.close()
 
 
+def is_running(folder: Path) -> bool:
+    """Whether a living run of this user keeps its record in ``folder``."""
+    for lease in runtime_folder().glob(f"*{SUFFIX}"):
+        try:
+            kept = json.loads(lease.read_bytes()).get("folder")
+        except (OSError, ValueError, AttributeError):  # it went away, or is none of ours
+            continue
+        if kept == str(folder.resolve()):
+            with dead(lease) as former:
+                return former is None and lease.exists()
+    return False
+
+
 @contextmanager
 def dead(lease: Path) -> Iterator[dict[str, Any] | None]:
     """The entry of a dead run's lease, with its lock held; None when the run lives or the lease is gone."""

@@ -1,0 +1,126 @@
+"""Orders that explain all operations but one: what a reader tries in his head before he believes that none is left.
+
+A small search like that of Wing and Gong (1993), over the few operations of an excerpt: each path places everything
+that had returned when the culprit did, and for every state that can be reached so, the shortest path is kept.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import Any, Final, NamedTuple
+
+from harness.model.verdict import Order, Placed
+
+MOST: Final = 4
+"""So many orders are kept."""
+LONGEST: Final = 8
+"""Orders of so many steps are told in words; longer ones only as a picture."""
+_LOOKS: Final = 20_000
+"""So many configurations are visited at most."""
+
+
+_Config = tuple[Hashable, frozenset[int]]
+
+
+class Span(NamedTuple):
+    """An operation's place in the history: the positions of its events, ``end`` beyond all others when it is open."""
+
+    start: int
+    end: int
+
+
+class Path(NamedTuple):
+    """``steps``: operations in order, each with the state after it; they began in state ``begin``."""
+
+    begin: Hashable
+    steps: tuple[tuple[int, Hashable], ...]
+
+    def during(self, span: Span, spans: Sequence[Span]) -> list[Hashable]:
+        """The states in which an operation with this ``span`` could have happened, in order."""
+        states = [self.begin, *(state for _, state in self.steps)]
+        first = max((at + 1 for at, (which, _) in enumerate(self.steps) if spans[which].end < span.start), default=0)
+        return list(dict.fromkeys(states[first:]))
+
+
+class Scene(NamedTuple):
+    """What a story knows about its operations: ``spans`` of them all, the ``culprit``'s position, the states they can
+    have begun in, what may follow (see ``paths``); and the words for a state, for the object, and for what the culprit
+    needs."""
+
+    spans: Sequence[Span]
+    culprit: int
+    initial: Iterable[Hashable]
+    after: Callable[[Hashable, int], Iterable[Hashable]]
+    word: Callable[[Any], str]
+    thing: str
+    needs: str
+
+
+def orders(scene: Scene) -> tuple[Order, ...]:
+    """The scene's orders for people; none when the search was too long."""
+    found = []
+    for path in paths(scene.spans, scene.culprit, scene.initial, scene.after):
+        held = path.during(scene.spans[scene.culprit], scene.spans)
+        if any(True for state in held for _ in scene.after(state, scene.culprit)):
+            return ()  # the excerpt alone does not show the violation, so neither can this
+        then = " then ".join(scene.word(state) for state in held)
+        why = f"{scene.needs}, but in this order {scene.thing} holds {then}"
+        steps = tuple(Placed(operation=which, state=scene.word(state)) for which, state in path.steps)
+        found.append(Order(begin=scene.word(path.begin), steps=steps, stuck=scene.culprit, why=why))
+    return tuple(found)
+
+
+def told(found: Sequence[Order], name: Callable[[int], str]) -> list[str]:
+    """The orders line by line, where they are short; ``name`` says what to call an operation."""
+    lines = []
+    for order in found:
+        steps = [f"{name(step.operation)} (leaves {step.state})" for step in order.steps]
+        if len(steps) <= LONGEST:
+            lines.append(f"Order: {', '.join([f'begins with {order.begin}', *steps])}. {order.why}.")
+    return lines
+
+
+def paths(
+    spans: Sequence[Span],
+    culprit: int,
+    initial: Iterable[Hashable],
+    after: Callable[[Hashable, int], Iterable[Hashable]],
+) -> list[Path]:
+    """Orders of everything that had returned when the ``culprit`` did, from a state in ``initial``.
+
+    ``after(state, which)`` gives the states that may follow operation ``which``, none when it cannot happen. Operations
+    that were still open are placed only where others need them. Breadth first, so the shortest order to each last
+    state; empty when none was found in time.
+    """
+    end = spans[culprit].end
+    others = [which for which, span in enumerate(spans) if span.start < end and which != culprit]
+    must = frozenset(which for which in others if spans[which].end < end)
+    begun = [(state, frozenset[int]()) for state in initial]
+    before: dict[_Config, _Config] = {}
+    todo, found = deque(begun), dict[Hashable, Path]()
+    while todo and len(before) < _LOOKS and len(found) < MOST:
+        state, placed = todo.popleft()
+        if must <= placed:
+            found.setdefault(state, _path((state, placed), before))
+            continue
+        first_end = min(spans[which].end for which in must - placed)
+        for which in others:
+            if which in placed or spans[which].start > first_end:
+                continue
+            for next_state in after(state, which):
+                there = next_state, placed | {which}
+                if there not in before:
+                    before[there] = state, placed
+                    todo.append(there)
+    return list(found.values())
+
+
+def _path(there: _Config, before: dict[_Config, _Config]) -> Path:
+    steps: list[tuple[int, Hashable]] = []
+    while there in before:
+        former = before[there]
+        [which] = there[1] - former[1]
+        steps.append((which, there[0]))
+        there = former
+    return Path(there[0], tuple(reversed(steps)))
