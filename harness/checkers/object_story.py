@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from functools import partial
 from typing import Any, Final
 
 from harness.checkers import stuck
+from harness.checkers.deeds import deed, tell, whose
 from harness.checkers.register_story import Story
-from harness.checkers.wording import amid, client, count, during, thing
+from harness.checkers.wording import amid, client, count, thing
 from harness.kernels.calls import NEVER, Decision
-from harness.kernels.objects import NO, Deed, Either, ObjectKey, deed
+from harness.kernels.objects import NO, OBJECTS, Either, Object, ObjectKey
+from harness.kernels.objects import deed as done
 from harness.model.history import FaultWindow, Operation
-from harness.model.op import INFO, OK
+from harness.model.op import INFO
 from harness.model.verdict import Excerpt, Marked, Order
 
 SHOWN: Final = 12
@@ -29,22 +32,22 @@ def object_story(key: ObjectKey, decision: Decision, faults: Sequence[FaultWindo
     nearest = nearest if len(nearest) < WHOLE else nearest[-(SHOWN - 1) :]
     shown = sorted([*nearest, culprit], key=lambda op: op.start_index)
     tried = _orders(key, shown, shown.index(culprit)) if len(nearest) == len(before) else ()
-    held = sorted({order.why.rpartition(" holds ")[2] for order in tried})
-    could = f": it could only hold {' or '.join(held)} then" if held else ""
-    title = f"{client(culprit)}: {_did(culprit)}{about} fits into no order{could}" + (f", {trouble}" if trouble else "")
-    marked = tuple(Marked(operation=op, mark="culprit" if op is culprit else "context", note=_tell(op)) for op in shown)
+    held = sorted({order.why.rpartition(" would hold ")[2] for order in tried})
+    could = f": {_object(key)} could only hold {' or '.join(held)} then" if held else ""
+    title = f"{client(culprit)}: {deed(culprit)}{about} fits into no order{could}{f', {trouble}' if trouble else ''}"
+    marked = tuple(Marked(operation=op, mark="culprit" if op is culprit else "context", note=tell(op)) for op in shown)
     left_out = len(before) - len(nearest)
     steps = (
         *(each.note for each in marked),
         *([f"{count(left_out, 'earlier operation')} on it belong to the argument and are not shown."] * (left_out > 0)),
-        f"All that ended before {_who(culprit)} did can be ordered; with it no order is left.",
-        *stuck.told(tried, lambda which: _who(shown[which])),
+        f"All that ended before {whose(culprit)} can be ordered; with it no order is left.",
+        *stuck.told(tried, lambda which: whose(shown[which])),
     )
     return Story("disorder", Excerpt(title=title, operations=marked, steps=steps, key=key.key, orders=tried), culprit)
 
 
 def _orders(key: ObjectKey, shown: Sequence[Operation], culprit: int) -> tuple[Order, ...]:
-    deeds = [deed(op) for op in shown]
+    deeds = [done(op) for op in shown]
 
     def after(state: Hashable, which: int) -> tuple[Any, ...]:
         found = key.model.step(state, deeds[which])
@@ -56,36 +59,39 @@ def _orders(key: ObjectKey, shown: Sequence[Operation], culprit: int) -> tuple[O
             culprit=culprit,
             initial=(key.initial,),
             after=after,
-            word=held,
-            thing="it" if key.key is None else f"key {key.key}",
-            needs=f"{_who(shown[culprit])} must fit",
+            word=partial(_held, _name(key.model)),
+            holds=f"{_object(key)} would hold",
+            who=whose(shown[culprit]),
         )
     )
 
 
-def held(state: Any) -> str:
+_NOUNS: Final = {
+    "counter": "the counter",
+    "set": "the set",
+    "unordered-queue": "the queue",
+    "fifo-queue": "the queue",
+    "multi-register": "the registers",
+    "kv-append": "the text",
+}
+
+
+def _object(key: ObjectKey) -> str:
+    return _NOUNS.get(_name(key.model), "the object") if key.key is None else f"key {key.key}"
+
+
+def _name(model: Object) -> str:
+    return next((name for name, known in OBJECTS.items() if known is model), "")
+
+
+def _held(name: str, state: Any) -> str:
     """A state in words: ``{1 2 3}``, ``[1 2]``, ``x=1 y=2``, ``nothing``."""
+    if name == "unordered-queue":
+        return thing([value for value, many in sorted(state, key=repr) for _ in range(many)]) if state else "nothing"
+    if name == "multi-register":
+        return " ".join(sorted(f"{thing(key)}={thing(value)}" for key, value in state)) or "nothing"
     if isinstance(state, frozenset):
-        pairs = [each for each in state if isinstance(each, tuple) and len(each) == 2]
-        if state and len(pairs) == len(state):
-            return " ".join(sorted(f"{thing(name)}={thing(value)}" for name, value in pairs))
-        return f"{{{' '.join(sorted(map(str, state)))}}}" if state else "nothing"
-    if isinstance(state, tuple):
-        return f"[{' '.join(map(thing, state))}]" if state else "nothing"
+        return f"{{{' '.join(sorted(map(thing, state)))}}}" if state else "nothing"
+    if isinstance(state, tuple) and not state:
+        return "nothing"
     return "an empty text" if state == "" else thing(state)
-
-
-def _who(op: Operation) -> str:
-    return f"client {op.process}'s {_did(op)}"
-
-
-def _did(op: Operation) -> str:
-    did: Deed = deed(op)
-    argument = "" if did.value is None else f" {thing(op.value)}"
-    if op.type != OK or did.result == did.value:
-        return f"{op.f}{argument}"
-    return f"{op.f}{argument} that answered {thing(op.result)}"
-
-
-def _tell(op: Operation) -> str:
-    return f"{client(op)}: {_did(op)} ({during(op)})"

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from harness.checkers import stuck
-from harness.checkers.wording import amid, and_more, client, count, during, moment, span, thing
+from harness.checkers.deeds import deed, tell, whose
+from harness.checkers.wording import amid, and_more, client, count, moment, span, thing
 from harness.kernels.calls import ANY, KEEP, Call, Decision, but, fits, looks_only
-from harness.kernels.models import Compiled, Effect, Model, freeze
+from harness.kernels.models import Compiled, Effect, Model, cas_register, freeze, mutex, register
 from harness.kernels.reduce import reduced
 from harness.model.history import NEVER_NS, FaultWindow, Operation
 from harness.model.op import FAIL, OK
@@ -77,8 +78,9 @@ def story(
     involved = sorted({id(op): op for op in (*_few(case), *((witness,) if witness else ()))}.values(), key=_by_start)
     shown = _shown(case, involved, witness)
     tried = _orders(case, shown) if len(involved) == len(shown) else ()
-    lines = stuck.told(tried, lambda which: _who(shown[which].operation))
-    steps = (*(marked.note for marked in shown), *_steps(case, len(involved) - len(shown), kind, witness), *lines)
+    lines = stuck.told(tried, lambda which: whose(shown[which].operation))
+    reasons = _steps(case, len(involved) - len(shown), kind, witness, lines)
+    steps = (*(marked.note for marked in shown), *reasons)
     steps += tuple(f"Then: {told}." for told in dict.fromkeys((before, trouble)) if told)
     return Story(kind, Excerpt(title=title, operations=shown, steps=steps, key=key, orders=tried), case.culprit)
 
@@ -110,23 +112,22 @@ def _scene(case: _Case, calls: Sequence[Call | None], culprit: int, guarded: boo
         culprit=culprit,
         initial=case.compiled.initial,
         after=after,
-        word=lambda state: thing(case.compiled.states[state]) if state < len(case.compiled.states) else "another value",
-        thing=_object(case),
-        needs=f"{_who(case.culprit)} needs {'anything but ' if case.excludes else ''}{thing(case.value)}",
+        word=lambda state: (
+            _word(case, case.compiled.states[state]) if state < len(case.compiled.states) else "another value"
+        ),
+        holds=f"{_object(case)} would {'be' if case.model is mutex else 'hold'}",
+        who=whose(case.culprit),
     )
-
-
-def _who(op: Operation) -> str:
-    """``client 3's write 7``"""
-    if op.f == "cas":
-        return f"client {op.process}'s cas {thing(op.value[0])} to {thing(op.value[1])}"
-    return f"client {op.process}'s {op.f} {thing(op.result if op.f == 'read' else op.value)}"
 
 
 def _diagnosis(case: _Case) -> tuple[str, str, Operation | None]:
     """The kind of violation, the second half of its sentence, and the operation that bears witness."""
     if case.excludes:
-        return "disorder", f"but {_object(case)} held {thing(case.value)} then in every order of what came before", None
+        return (
+            "disorder",
+            f"but {_object(case)} held {_word(case, case.value)} then in every order of what came before",
+            None,
+        )
     writers = [op for op in case.every if _leaves(case.model, op, case.value)]
     if case.needed != 0 and not [op for op in writers if op.type != FAIL]:
         if not writers:
@@ -139,8 +140,8 @@ def _diagnosis(case: _Case) -> tuple[str, str, Operation | None]:
     early = [op for op in writers if op.type != FAIL and op.start_index < case.culprit.end_index]
     if case.needed != 0 and not early:
         first = min((op for op in writers if op.type != FAIL), key=lambda op: op.start_index)
-        ahead = span(first.start_ns - case.culprit.end_ns)
-        return "future", f"{ahead} before {client(first)} began to write {thing(case.value)}", first
+        ahead = f"{span(first.start_ns - case.culprit.end_ns)} " if case.culprit.end_ns >= 0 else ""
+        return "future", f"{ahead}before {client(first)} began to write {thing(case.value)}", first
     newer = _newer(case)
     if newer is None:
         could = and_more(_holdable(case), 4)
@@ -176,7 +177,13 @@ def _leaves(model: Model, op: Operation, value: Any) -> bool:
 
 
 def _object(case: _Case) -> str:
-    return "the register" if case.key is None else f"key {case.key}"
+    noun = "register" if case.model in (register, cas_register) else "lock" if case.model is mutex else "object"
+    return f"the {noun}" if case.key is None else f"key {case.key}"
+
+
+def _word(case: _Case, state: Any) -> str:
+    """A state in words."""
+    return "free" if state is None and case.model is mutex else thing(state)
 
 
 def _of(case: _Case) -> str:
@@ -189,6 +196,8 @@ def _claim(case: _Case) -> str:
         old, new = op.value
         outcome = "failed" if op.type == FAIL else "succeeded"
         return f"{client(op)} was told that its compare-and-set{_of(case)} from {thing(old)} to {thing(new)} {outcome}"
+    if op.f != "read":
+        return f"{client(op)} was told that its {deed(op)}{_of(case)} succeeded"
     return f"{client(op)} read {thing(case.value)}{_of(case)}"
 
 
@@ -198,11 +207,13 @@ def _deed(case: _Case, op: Operation) -> str:
     if op.f == "cas":
         change = f"from {thing(op.value[0])} to {thing(op.value[1])}"
         return f"client {op.process}'s compare-and-set {change} was acknowledged"
+    if op.f != "write":
+        return f"{whose(op)} was acknowledged"
     return f"client {op.process}'s write of {thing(op.value)} was acknowledged"
 
 
 def _holdable(case: _Case) -> list[str]:
-    return [thing(case.compiled.states[state]) for state in sorted(case.decision.states)] or ["another value"]
+    return [_word(case, case.compiled.states[state]) for state in sorted(case.decision.states)] or ["another value"]
 
 
 def _few(case: _Case) -> list[Operation]:
@@ -218,24 +229,14 @@ def _shown(case: _Case, involved: Sequence[Operation], witness: Operation | None
     marks = {id(witness): "witness", id(case.culprit): "culprit"}
     nearest = sorted(involved, key=lambda op: (id(op) in marks, min(op.end_index, case.culprit.end_index)))
     chosen = sorted(nearest[-SHOWN:] if len(nearest) > WHOLE else nearest, key=_by_start)
-    return tuple(Marked(operation=op, mark=marks.get(id(op), "context"), note=_tell(op)) for op in chosen)
+    return tuple(Marked(operation=op, mark=marks.get(id(op), "context"), note=tell(op)) for op in chosen)
 
 
-def _tell(op: Operation) -> str:
-    """``client 3 in eu-west-1 read 7 (2.822 to 2.824 s)``"""
-    if op.f == "read":
-        deed = f"read {thing(op.result)}"
-    elif op.f == "cas":
-        deed = f"compare-and-set {thing(op.value[0])} to {thing(op.value[1])}"
-    else:
-        deed = f"{op.f} {thing(op.value)}"
-    return f"{client(op)}: {deed} ({during(op)})"
-
-
-def _steps(case: _Case, left_out: int, kind: str, witness: Operation | None) -> Iterator[str]:
+def _steps(case: _Case, left_out: int, kind: str, witness: Operation | None, orders: Sequence[str]) -> Iterator[str]:
     if left_out > 0:
         yield f"{count(left_out, 'other operation')} on {_object(case)} belong to the argument and are not shown."
-    if case.decision.states and kind in ("stale", "lost", "disorder"):
+    yield from orders
+    if not orders and case.decision.states and kind in ("stale", "lost", "disorder"):
         yield f"When {client(case.culprit)} asked, {_object(case)} could only hold {and_more(_holdable(case), 6)}."
     if kind == "lost" and witness is not None:
         yield f"Nothing that began after {_moment(witness)} saw what {client(witness)} had written."

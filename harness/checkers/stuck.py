@@ -45,16 +45,16 @@ class Path(NamedTuple):
 
 class Scene(NamedTuple):
     """What a story knows about its operations: ``spans`` of them all, the ``culprit``'s position, the states they can
-    have begun in, what may follow (see ``paths``); and the words for a state, for the object, and for what the culprit
-    needs."""
+    have begun in, what may follow (see ``paths``); the words for a state, the culprit's deed (``who``), and "the
+    register would hold" (``holds``)."""
 
     spans: Sequence[Span]
     culprit: int
     initial: Iterable[Hashable]
     after: Callable[[Hashable, int], Iterable[Hashable]]
     word: Callable[[Any], str]
-    thing: str
-    needs: str
+    who: str
+    holds: str
 
 
 def orders(scene: Scene) -> tuple[Order, ...]:
@@ -65,7 +65,7 @@ def orders(scene: Scene) -> tuple[Order, ...]:
         if any(True for state in held for _ in scene.after(state, scene.culprit)):
             return ()  # the excerpt alone does not show the violation, so neither can this
         then = " then ".join(scene.word(state) for state in held)
-        why = f"{scene.needs}, but in this order {scene.thing} holds {then}"
+        why = f"{scene.who} does not fit: {scene.holds} {then}"
         steps = tuple(Placed(operation=which, state=scene.word(state)) for which, state in path.steps)
         found.append(Order(begin=scene.word(path.begin), steps=steps, stuck=scene.culprit, why=why))
     return tuple(found)
@@ -75,9 +75,9 @@ def told(found: Sequence[Order], name: Callable[[int], str]) -> list[str]:
     """The orders line by line, where they are short; ``name`` says what to call an operation."""
     lines = []
     for order in found:
-        steps = [f"{name(step.operation)} (leaves {step.state})" for step in order.steps]
+        steps = [f"{name(step.operation)} -> {step.state}" for step in order.steps]
         if len(steps) <= LONGEST:
-            lines.append(f"Order: {', '.join([f'begins with {order.begin}', *steps])}. {order.why}.")
+            lines.append(f"Tried: at first {'; '.join([order.begin, *steps])}. Then {order.why}.")
     return lines
 
 

@@ -19,8 +19,18 @@ def client(op: Operation) -> str:
 
 
 def thing(value: Any) -> str:
-    """A value in a sentence; None is nothing."""
-    return "nothing" if value is None else str(value)
+    """A value in a sentence: ``7``, ``nothing``, ``true``, ``[1 2 nil]``, ``{a: 1}``."""
+    return "nothing" if value is None else _shown(value)
+
+
+def _shown(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return {None: "nil", True: "true", False: "false"}[value]
+    if isinstance(value, list | tuple):
+        return f"[{' '.join(map(_shown, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{_shown(key)}: {_shown(item)}' for key, item in value.items())}}}"
+    return str(value)
 
 
 def span(ns: int) -> str:
@@ -29,6 +39,11 @@ def span(ns: int) -> str:
     if ms >= 1000:
         return f"{ms / 1000:.1f} s"
     return f"{ms:.0f} ms" if ms >= 10 else f"{ms:.1f} ms"
+
+
+def after(first_ns: int, then_ns: int) -> str:
+    """``812 ms after``, or just ``after`` where no clock was recorded."""
+    return f"{span(max(0, then_ns - first_ns))} after" if min(first_ns, then_ns) >= 0 else "after"
 
 
 def moment(ns: int) -> str:
