@@ -150,7 +150,8 @@ def check(
 
     judged = judging.check_file(history, root, model, judging.asked(model, given, time_limit, memory, keyed))
     if html is not None:
-        judging.write_page(judged, html)
+        judging.write_page(judged, history, html, given, ["rift", *sys.argv[1:]])
+        print(f"the explanation as a page: {html}", file=sys.stderr)
     _tell(judged.as_data(), lambda _: judged.as_text(), json)
     return judged.verdict.valid.exit_code
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -11,15 +12,16 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 
-from harness import formats, journal, judges, store
+from harness import formats, journal, judges, shapes, store
 from harness.checkers.judge import LIMIT_S, judge
 from harness.checkers.wording import count
 from harness.errors import RiftError, StoreError, UsageError
 from harness.formats import jepsen_edn, jepsen_log, json_lines
 from harness.judges import Judge
 from harness.model.columns import OK_CODE, Columns, columns_of
-from harness.model.history import History
+from harness.model.history import FaultWindow, History
 from harness.model.op import OK, Op
+from harness.model.run import Recorded
 from harness.model.verdict import Valid, Verdict
 
 if TYPE_CHECKING:  # it loads the topology's validation, which no check needs
@@ -139,6 +141,7 @@ class Judged:
     verdict: Verdict
     acknowledged: int = 0
     kinds: Mapping[str, int] = field(default_factory=dict)
+    faults: tuple[FaultWindow, ...] = ()
 
     def as_data(self) -> dict[str, Any]:
         """For machines, see docs/histories.md; ``seconds`` is the time of the check alone."""
@@ -164,6 +167,7 @@ class Judged:
         if self.verdict.valid is Valid.UNKNOWN and self.kinds:
             kinds = ", ".join(f"{number:,} {name}" for name, number in self.kinds.items())
             lines.append(f"the history holds: {kinds}; {self.acknowledged:,} acknowledged")
+        lines += [str(self.verdict.details[name]).rstrip() for name in ("traceback",) if name in self.verdict.details]
         return "\n".join([*lines, *([f"note: {self.note}"] if self.note else [])])
 
 
@@ -200,7 +204,11 @@ def check(source: Source, model: str, options: Options, confined: bool = False) 
     if not told:
         return made(_empty(checker.name))
     [verdict] = judge(history, [checker], _limit_s(judge_, options) if confined else None)
-    return made(_without_bound(verdict))
+    if "traceback" in verdict.details:  # a bug of the checker, or operations that are none of this model's
+        misfit = shapes.misfit(model, source.history.operations)
+        if misfit:
+            raise UsageError(f"{misfit}, to be judged as {model}; nothing was judged")
+    return made(_without_bound(verdict), faults=history.faults)
 
 
 def _limit_s(judge_: Judge, options: Options) -> float:
@@ -275,6 +283,40 @@ def source(name: str, root: Path, keyed: bool = False) -> Source:
         raise UsageError(f"{name}: there is no such file, and no such run in {root}; name a history file") from None
 
 
+def write_page(judged: Judged, name: str, page: Path, given: Mapping[str, str], command: Sequence[str]) -> None:
+    """Write the interactive page about a verdict. Raises RiftError when the disk refuses."""
+    from harness import __version__, registry
+    from harness.contracts import Explains
+
+    renderer = registry.renderer("html")
+    assert isinstance(renderer, Explains)
+    told = Recorded(
+        name=name,
+        model=judged.model,
+        format=judged.format,
+        operations=judged.operations,
+        acknowledged=judged.acknowledged,
+        verdict=judged.verdict,
+        note=judged.note,
+        options=dict(given),
+        command=shlex.join(command),
+        faults=judged.faults,
+        rift_version=__version__,
+    )
+    _whole(page, lambda part: part.write_text(renderer.explain(told), encoding="utf-8"))
+
+
+def _whole(out: Path, write: Callable[[Path], object]) -> None:
+    """Let ``write`` fill a file that gets its name when it is complete."""
+    temporary = out.with_name(f".{out.name}.part")
+    try:
+        write(temporary)
+        temporary.replace(out)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise RiftError(f"{out}: cannot be written: {error.strerror or error}; choose another place") from None
+
+
 # --- converting ------------------------------------------------------------------------------------
 
 WRITERS: Final[dict[str, Callable[[Iterable[Op], Path], None]]] = {
@@ -289,11 +331,5 @@ def convert(found: Source, out: Path, to: str = "") -> int:
     many events it has. Raises UsageError for an unknown format, RiftError when the disk refuses."""
     write = WRITERS[judges.known("format", to or out.suffix.lstrip("."), WRITERS)]
     history = found.history
-    temporary = out.with_name(f".{out.name}.part")
-    try:
-        write(history, temporary)
-        temporary.replace(out)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise RiftError(f"{out}: cannot be written: {error.strerror or error}; choose another place") from None
+    _whole(out, partial(write, history))
     return len(history)

@@ -16,7 +16,7 @@ LAYERS = (
     {"contracts"},
     {"generators", "kernels", "formats", "links", "topologies", "wire"},
     {"testbeds", "checkers", "faults", "journal", "ledger"},
-    {"workloads", "registry", "store"},
+    {"workloads", "registry", "store", "shapes"},
     {"judges"},
     {"runner", "nemesis", "catalogue", "serving", "planning", "console", "judging"},
     {"guard"},

@@ -50,7 +50,7 @@ def _deed(op: Operation) -> str:
         return f"{op.f} {thing(op.result)}" if answered else op.f if value is None else f"{op.f} {thing(value)}"
     argument = "" if value is None and op.f not in _TELLS else f" {thing(value)}"
     news = answered and op.result is not None and freeze(op.result) != freeze(value)
-    return f"{op.f}{argument}{f', answered {thing(op.result)}' if news else ''}"
+    return f"{op.f}{argument}{f' -> {thing(op.result)}' if news else ''}"
 
 
 def _is_micro(step: Any) -> bool:
@@ -70,10 +70,17 @@ def _micro(step: Any, answered: bool) -> str:
 
 
 def _polled(records: Any) -> str:
-    pairs = records.items() if isinstance(records, dict) else records or ()
+    if not isinstance(records, dict):
+        return thing(records)
     told = [
-        f"{thing(key)}: {', '.join(f'{thing(value)} at offset {thing(offset)}' for offset, value in some)}"
-        for key, some in pairs
-        if some
+        f"{thing(key)}: {', '.join(map(_record, some))}"
+        for key, some in records.items()
+        if isinstance(some, list | tuple)
     ]
     return "; ".join(told) or "nothing"
+
+
+def _record(record: Any) -> str:
+    if isinstance(record, list | tuple) and len(record) == 2:
+        return f"{thing(record[1])} at offset {thing(record[0])}"
+    return thing(record)

@@ -92,8 +92,8 @@ def _orders(case: _Case, shown: Sequence[Marked]) -> tuple[Order, ...]:
     for guarded in (True, False):
         calls = [few.get(at) for at in range(len(shown))]
         found = stuck.orders(_scene(case, calls, place[id(case.culprit)], guarded))
-        if found:
-            return found
+        if found.all:
+            return found.all
     return ()
 
 
@@ -165,14 +165,24 @@ def _newer(case: _Case) -> Operation | None:
 
 def _never_seen_again(case: _Case, newer: Operation) -> bool:
     """Whether nothing that began after ``newer`` ended saw its value, though two looks or more could have."""
-    effect = case.model(newer) or Effect()
+    effect = _effect(case.model, newer) or Effect()
     value = effect.leaves if newer.f != "read" else effect.needs
     looks = [op for op in case.every if op.type == OK and op.f != "write" and op.start_index > newer.end_index]
-    return len(looks) > 1 and not any(freeze((case.model(op) or Effect()).needs) == freeze(value) for op in looks)
+    return len(looks) > 1 and not any(
+        freeze((_effect(case.model, op) or Effect()).needs) == freeze(value) for op in looks
+    )
+
+
+def _effect(model: Model, op: Operation) -> Effect | None:
+    """What an operation means; nothing when the model does not know it, as may be with one that failed."""
+    try:
+        return model(op)
+    except ValueError:
+        return None
 
 
 def _leaves(model: Model, op: Operation, value: Any) -> bool:
-    effect = model(op)
+    effect = _effect(model, op)
     return effect is not None and op.f != "read" and freeze(effect.leaves) == freeze(value)
 
 
@@ -197,7 +207,7 @@ def _claim(case: _Case) -> str:
         outcome = "failed" if op.type == FAIL else "succeeded"
         return f"{client(op)} was told that its compare-and-set{_of(case)} from {thing(old)} to {thing(new)} {outcome}"
     if op.f != "read":
-        return f"{client(op)} was told that its {deed(op)}{_of(case)} succeeded"
+        return f"{client(op)}'s {deed(op)}{_of(case)} was acknowledged"
     return f"{client(op)} read {thing(case.value)}{_of(case)}"
 
 

@@ -16,6 +16,8 @@ MOST: Final = 4
 """So many orders are kept."""
 LONGEST: Final = 8
 """Orders of so many steps are told in words; longer ones only as a picture."""
+WIDEST: Final = 60
+"""States are told with so many characters at most."""
 _LOOKS: Final = 20_000
 """So many configurations are visited at most."""
 
@@ -57,18 +59,30 @@ class Scene(NamedTuple):
     holds: str
 
 
-def orders(scene: Scene) -> tuple[Order, ...]:
+class Orders(NamedTuple):
+    """``complete`` says that they end in every state that the operations can end in."""
+
+    all: tuple[Order, ...] = ()
+    complete: bool = False
+
+
+def orders(scene: Scene) -> Orders:
     """The scene's orders for people; none when the search was too long."""
     found = []
-    for path in paths(scene.spans, scene.culprit, scene.initial, scene.after):
+    tried, complete = paths(scene.spans, scene.culprit, scene.initial, scene.after)
+    for path in tried:
         held = path.during(scene.spans[scene.culprit], scene.spans)
         if any(True for state in held for _ in scene.after(state, scene.culprit)):
-            return ()  # the excerpt alone does not show the violation, so neither can this
-        then = " then ".join(scene.word(state) for state in held)
+            return Orders()  # the excerpt alone does not show the violation, so neither can this
+        then = " then ".join(_cut(scene.word(state)) for state in held)
         why = f"{scene.who} does not fit: {scene.holds} {then}"
-        steps = tuple(Placed(operation=which, state=scene.word(state)) for which, state in path.steps)
-        found.append(Order(begin=scene.word(path.begin), steps=steps, stuck=scene.culprit, why=why))
-    return tuple(found)
+        steps = tuple(Placed(operation=which, state=_cut(scene.word(state))) for which, state in path.steps)
+        found.append(Order(begin=_cut(scene.word(path.begin)), steps=steps, stuck=scene.culprit, why=why))
+    return Orders(tuple(found), complete)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= WIDEST else f"{text[:WIDEST]}... ({len(text):,} characters)"
 
 
 def told(found: Sequence[Order], name: Callable[[int], str]) -> list[str]:
@@ -86,12 +100,12 @@ def paths(
     culprit: int,
     initial: Iterable[Hashable],
     after: Callable[[Hashable, int], Iterable[Hashable]],
-) -> list[Path]:
+) -> tuple[list[Path], bool]:
     """Orders of everything that had returned when the ``culprit`` did, from a state in ``initial``.
 
     ``after(state, which)`` gives the states that may follow operation ``which``, none when it cannot happen. Operations
     that were still open are placed only where others need them. Breadth first, so the shortest order to each last
-    state; empty when none was found in time.
+    state, and whether these are all such states; empty when none was found in time.
     """
     end = spans[culprit].end
     others = [which for which, span in enumerate(spans) if span.start < end and which != culprit]
@@ -113,7 +127,7 @@ def paths(
                 if there not in before:
                     before[there] = state, placed
                     todo.append(there)
-    return list(found.values())
+    return list(found.values()), not todo
 
 
 def _path(there: _Config, before: dict[_Config, _Config]) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from harness.checkers.txn_findings import told
 from harness.checkers.txn_words import KIND_NAMES, Words
@@ -14,6 +14,14 @@ from harness.kernels.txn_cycles import Cycle
 from harness.kernels.txn_graph import PROCESS, REALTIME
 from harness.model.history import Operation
 from harness.model.verdict import Edge, Excerpt, Marked
+
+MEANINGS: Final = {
+    "G0": "writes that overwrote each other",
+    "G1c": "information that flows in a circle",
+    "G-single": "one missed write (read skew)",
+    "G-nonadjacent": "several missed writes, never two in a row",
+    "G2-item": "missed writes in a row (write skew)",
+}
 
 
 @dataclass(frozen=True)
@@ -32,14 +40,16 @@ class Teller:
             f"{words.name(step.source)} before {words.name(step.target)}: {reason}."
             for step, reason in zip(cycle.steps, reasons, strict=True)
         ]
-        last = f"Every one of them would have to come before itself: {cycle.name}."
+        last = f"Every one of them would have to come before itself: {cycle.name}, {_meaning(cycle.name)}."
         if len(reasons) == 2:
             first, second = sorted(
                 zip(cycle.steps, reasons, strict=True), key=lambda pair: pair[0].kind in (PROCESS, REALTIME)
             )
             title = f"{first[1]}, but {second[1]} ({cycle.name})"
         else:
-            title = f"{len(txns)} transactions come before each other in a circle: {'; '.join(reasons)} ({cycle.name})"
+            more = f" and {len(reasons) - 3} more" if len(reasons) > 3 else ""
+            title = f"{len(txns)} transactions come before each other in a circle: {'; '.join(reasons[:3])}{more}"
+            title += f" ({cycle.name})"
         keys = {step.key for step in cycle.steps if step.key >= 0}
         key = self.ops.key_name(keys.pop()) if len(keys) == 1 else None
         place = {txn: at for at, txn in enumerate(dict.fromkeys(txns))}
@@ -103,3 +113,10 @@ class Teller:
 
     def _is_known(self, row: int) -> bool:
         return bool(self.ops.kind[row] != READ or self.ops.value[row] >= 0)
+
+
+def _meaning(name: str) -> str:
+    """A kind of circle in words."""
+    plain, order = name.removesuffix("-process").removesuffix("-realtime"), name.rpartition("-")[2]
+    also = {"process": ", with the order of one client's transactions", "realtime": ", with what had ended before"}
+    return MEANINGS[plain] + also.get(order, "")

@@ -34,10 +34,12 @@ def _shown(value: Any) -> str:
 
 
 def span(ns: int) -> str:
-    """A length of time: ``812 ms``, ``3.4 s``, and ``0.4 ms`` where it is short."""
+    """A length of time: ``812 ms``, ``3.4 s``, and ``0.4 ms`` and ``0.3 us`` where it is short."""
     ms = ns / NS_PER_MS
     if ms >= 1000:
         return f"{ms / 1000:.1f} s"
+    if 0 < ms < 0.1:
+        return f"{ns / 1000:.1f} us"
     return f"{ms:.0f} ms" if ms >= 10 else f"{ms:.1f} ms"
 
 
