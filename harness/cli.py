@@ -30,6 +30,9 @@ app = typer.Typer(
 # click.ClickException: newer versions of typer carry a click of their own, where nobody else should look for it.
 _WRONG_USAGE: Any = next(each for each in typer.BadParameter.__mro__ if each.__name__ == "ClickException")
 
+_CTRL_C = 130
+"""What typer makes of a KeyboardInterrupt."""
+
 Store = Annotated[Path | None, typer.Option("--store", help="Where runs are kept. [default: ./store]")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 
@@ -121,7 +124,8 @@ def check(
     ] = None,
     keyed: Annotated[bool, typer.Option("--keyed", help="Values have the form [key value].")] = False,
     time_limit: Annotated[
-        float | None, typer.Option(min=0, help="Seconds for each checker; beyond, it says unknown. [default: 300]")
+        float | None,
+        typer.Option(min=0.001, max=1e6, help="Seconds for each checker; beyond, it says unknown. [default: 300]"),
     ] = None,
     memory: Annotated[int | None, typer.Option(min=1, help="Megabytes of a search; beyond, it says unknown.")] = None,
     html: Annotated[
@@ -134,10 +138,12 @@ def check(
 
     Exit codes: 0 valid, 1 invalid, 2 unknown, 3 the harness failed, 4 wrong usage or a malformed file.
     """
-    from harness import planning
-
     root = store or Path("store")
-    given = planning.options(option or [])
+    given: dict[str, str] = {}
+    if option:
+        from harness import planning  # loads targets' contracts, which no history needs
+
+        given |= planning.options(option)
     given |= {name: text for name, text in (("initial", initial), ("consistency", consistency)) if text is not None}
     if model is None and not Path(history).is_file():
         from harness import execute
@@ -148,6 +154,8 @@ def check(
         return execute.check(runs.find(root, history), json, time_limit)
     from harness import judging
 
+    if html is not None:
+        judging.place(html, history)
     judged = judging.check_file(history, root, model, judging.asked(model, given, time_limit, memory, keyed))
     if html is not None:
         judging.write_page(judged, history, html, given, ["rift", *sys.argv[1:]])
@@ -166,6 +174,7 @@ def convert(
     """Write a recorded history in another format."""
     from harness import judging
 
+    judging.place(out, history)
     events = judging.convert(judging.source(history, store or Path("store")), out, to)
     print(f"{events:,} events in {out}", file=sys.stderr)
     return 0
@@ -276,6 +285,8 @@ def main() -> None:
 def _exit_code(arguments: list[str]) -> int:
     try:
         code = typer.main.get_command(app).main(arguments, prog_name="rift", standalone_mode=False)
+        if code == _CTRL_C:
+            raise KeyboardInterrupt
         return code if isinstance(code, int) else 0
     except _WRONG_USAGE as error:
         error.show()

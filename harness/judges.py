@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, get_args, get_origin, get_type_hin
 
 import msgspec
 
-from harness.errors import UsageError
+from harness.errors import PluginError, UsageError
 from harness.formats import jepsen_edn
 from harness.kernels import models, objects
 
@@ -129,7 +129,9 @@ def _own(path: str) -> Judge:
     module = registry.own_file("model", path)
     name, says = Path(path).stem.replace("_", "-"), " ".join((module.__doc__ or "").split("\n\n")[0].split())
     checker, model = getattr(module, "CHECKER", None), getattr(module, "MODEL", None)
-    if callable(checker):
+    if isinstance(checker, type):
+        if not callable(getattr(checker, "check", None)):
+            raise PluginError(f"{path}: CHECKER has no method check(history) -> Verdict; see docs/checkers.md")
         return Judge(lambda: checker, says)
     if callable(model) or isinstance(model, objects.Object):
         return Judge(_linearizable, says, {"model": name, "own": model})
@@ -288,9 +290,17 @@ def known(kind: str, name: str, names: Iterable[str]) -> str:
 
 
 def checker_of(judge: Judge, **wanted: Any) -> Checker:
-    """The model's checker with those of ``wanted`` that it has."""
+    """The model's checker with those of ``wanted`` that it has. Raises PluginError for one of yours that cannot be
+    made."""
     make = judge.checker()
-    return make(**judge.fixed, **{name: each for name, each in wanted.items() if name in _fields(make)})
+    given = {**judge.fixed, **{name: each for name, each in wanted.items() if name in _fields(make)}}
+    try:
+        checker = make(**given)
+    except TypeError as error:
+        raise PluginError(f"no checker can be made: {error}; give a field a default, or its value with -o") from error
+    if not isinstance(getattr(checker, "name", None), str):
+        raise PluginError(f"the checker {make!r} has no name; give it one: name = 'stack'")
+    return checker
 
 
 def limits_of(judge: Judge) -> frozenset[str]:

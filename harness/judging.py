@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 
-from harness import formats, journal, judges, shapes, store
+from harness import formats, journal, judges, store
 from harness.checkers.judge import LIMIT_S, judge
 from harness.checkers.wording import count
 from harness.errors import RiftError, StoreError, UsageError
@@ -74,7 +74,12 @@ class Stored:
 
     @property
     def note(self) -> str:
-        return "the last line was torn off and is left out" if self._loaded[1] else ""
+        from harness.testbeds import leases  # only a run has one
+
+        history, torn = self._loaded
+        if leases.is_running(self.folder.path):
+            return f"the run is still going on; these are its first {count(len(history), 'event')}"
+        return "the last line was torn off and is left out" if torn else ""
 
 
 @dataclass(frozen=True)
@@ -205,6 +210,8 @@ def check(source: Source, model: str, options: Options, confined: bool = False) 
         return made(_empty(checker.name))
     [verdict] = judge(history, [checker], _limit_s(judge_, options) if confined else None)
     if "traceback" in verdict.details:  # a bug of the checker, or operations that are none of this model's
+        from harness import shapes  # only a checker that stumbled needs it
+
         misfit = shapes.misfit(model, source.history.operations)
         if misfit:
             raise UsageError(f"{misfit}, to be judged as {model}; nothing was judged")
@@ -304,6 +311,15 @@ def write_page(judged: Judged, name: str, page: Path, given: Mapping[str, str], 
         rift_version=__version__,
     )
     _whole(page, lambda part: part.write_text(renderer.explain(told), encoding="utf-8"))
+
+
+def place(out: Path, history: str) -> None:
+    """Raises UsageError when ``out`` cannot become a file, or is the ``history`` itself: asked before long work."""
+    if out.is_dir() or not out.parent.is_dir():
+        why = "is a folder" if out.is_dir() else f"there is no folder {out.parent}"
+        raise UsageError(f"{out}: cannot be written: {why}; name a file")
+    if out.exists() and Path(history).is_file() and out.samefile(history):
+        raise UsageError(f"{out}: is the history itself and would be lost; choose another name")
 
 
 def _whole(out: Path, write: Callable[[Path], object]) -> None:

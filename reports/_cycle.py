@@ -21,9 +21,9 @@ LETTER_PX = CHARACTER_PX * 13 / 11
 """Width of an average character here."""
 MOST_BOXES, MOST_LINES = 8, 5
 MEANING = {
-    "ww": "overwrote",
+    "ww": "was overwritten by",
     "wr": "was read by",
-    "rw": "was missed by",
+    "rw": "missed",
     "process": "same client, earlier",
     "realtime": "ended before",
 }

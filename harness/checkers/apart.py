@@ -65,6 +65,7 @@ def apart(work: Callable[[], T], limit_s: float) -> T:
 def _answer(work: Callable[[], object], writer: int, words: IO[bytes], limit_s: float, parent: int) -> NoReturn:
     """In the child: write the pickled answer and end at once, without any of the endings that are the parent's."""
     try:
+        os.dup2(2, 1)  # standard output is for the verdict alone, whatever a checker prints
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)
         # Nobody waits for the answer once the parent is gone, however it went.
@@ -73,6 +74,7 @@ def _answer(work: Callable[[], object], writer: int, words: IO[bytes], limit_s: 
             os._exit(1)
         faulthandler.dump_traceback_later(limit_s, exit=True, file=words)
         answer = memoryview(pickle.dumps(work()))
+        sys.stdout.flush()
         while answer:
             answer = answer[os.write(writer, answer) :]
         os._exit(0)

@@ -50,6 +50,8 @@ def _verdict(history: History, checker: Checker) -> Verdict:
     started = time.perf_counter()
     try:
         verdict = checker.check(history)
+        if not isinstance(verdict, Verdict):  # it may be somebody's first checker
+            raise TypeError(f"check returned {type(verdict).__name__} and not a harness.model.verdict.Verdict")
     except Exception as error:  # a bug in a checker says nothing about the system under test
         verdict = _unknown(checker.name, f"the checker crashed: {_said(error)}", traceback.format_exc())
     return msgspec.structs.replace(verdict, seconds=time.perf_counter() - started)
