@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
@@ -27,6 +28,8 @@ from harness.model.verdict import Valid, Verdict
 if TYPE_CHECKING:  # it loads the topology's validation, which no check needs
     from harness.contracts import Checker
 
+_LONG_S: Final = 0.1
+"""People are told how long reading took from so many seconds on."""
 NIL_READ_IS_INITIAL, NIL_READ_IS_UNKNOWN = "initial", "unknown"
 FAILED_CAS_CONSTRAINS, FAILED_CAS_IS_ABSENT = "constrains", "absent"
 SLACK_S: Final = 10.0
@@ -46,6 +49,9 @@ class Source(Protocol):
     def placed(self) -> bool: ...
 
     @property
+    def read_s(self) -> float: ...
+
+    @property
     def history(self) -> History: ...
 
     @property
@@ -59,6 +65,7 @@ class Stored:
     folder: store.RunFolder
     format: str = "run"
     placed: bool = True
+    read_s: float = 0.0
 
     @cached_property
     def _loaded(self) -> tuple[History, bool]:
@@ -137,7 +144,10 @@ def _checker(model: str, judge: Judge, options: Options, format_: str) -> Checke
 
 @dataclass(frozen=True)
 class Judged:
-    """A verdict on a recorded history, and what it was about. ``kinds`` counts its operations by name (``f``)."""
+    """A verdict on a recorded history, and what it was about.
+
+    ``kinds`` counts its operations by name (``f``); ``read_s`` is how many seconds reading it took.
+    """
 
     model: str
     format: str
@@ -147,6 +157,7 @@ class Judged:
     acknowledged: int = 0
     kinds: Mapping[str, int] = field(default_factory=dict)
     faults: tuple[FaultWindow, ...] = ()
+    read_s: float = 0.0
 
     def as_data(self) -> dict[str, Any]:
         """For machines, see docs/histories.md; ``seconds`` is the time of the check alone."""
@@ -157,6 +168,7 @@ class Judged:
             "operations": self.operations,
             "acknowledged": self.acknowledged,
             "seconds": round(verdict.seconds, 6),
+            "read_seconds": round(self.read_s, 6),
             "explanation": explained(verdict),
         }
         told |= {"cause": verdict.cause} if verdict.cause else {}
@@ -168,6 +180,7 @@ class Judged:
         """For people."""
         word = {Valid.TRUE: "VALID", Valid.FALSE: "INVALID"}.get(self.verdict.valid, "UNKNOWN")
         size = f"{self.model}, {count(self.operations, 'operation')}, {self.verdict.seconds:.3f} s, {self.format}"
+        size += f" read in {self.read_s:.1f} s" if self.read_s >= _LONG_S else ""
         lines = [f"{word}  ({size})", explained(self.verdict)]
         if self.verdict.valid is Valid.UNKNOWN and self.kinds:
             kinds = ", ".join(f"{number:,} {name}" for name, number in self.kinds.items())
@@ -193,7 +206,7 @@ def check(source: Source, model: str, options: Options, confined: bool = False) 
     """
     judge_ = judges.judge_of(model)
     checker = _checker(model, judge_, options, source.format)
-    by_columns = getattr(checker, "check_columns", None)
+    by_columns, began = getattr(checker, "check_columns", None), perf_counter()
     # Columns are faster, but know neither regions nor faults, which a story of our own runs should name.
     if by_columns is not None and not judge_.verbs and not source.placed:
         columns, history = source.columns, History(())
@@ -205,7 +218,17 @@ def check(source: Source, model: str, options: Options, confined: bool = False) 
         operations = _operations(history)
         kinds, acknowledged = Counter(op.f for op in operations), sum(op.type == OK for op in operations)
     told = {name: number for name, number in kinds.items() if number}
-    made = partial(Judged, model, source.format, sum(told.values()), source.note, acknowledged=acknowledged, kinds=told)
+    read_s = source.read_s + perf_counter() - began
+    made = partial(
+        Judged,
+        model,
+        source.format,
+        sum(told.values()),
+        source.note,
+        acknowledged=acknowledged,
+        kinds=told,
+        read_s=read_s,
+    )
     if not told:
         return made(_empty(checker.name))
     [verdict] = judge(history, [checker], _limit_s(judge_, options) if confined else None)

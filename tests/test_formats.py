@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from harness import formats, journal
 from harness.errors import UsageError
 from harness.formats import _edn, jepsen_edn, json_lines
+from harness.formats._scanner import Scanner
 from harness.formats._tape import Malformed
 from harness.model.columns import INFO_CODE, NEVER, TYPE_CODES, Columns
 from harness.model.history import NEVER_NS, History
 from harness.model.op import Op
+from harness.model.packed import PACKED, unpacked
 
+EXAMPLES = int(os.environ.get("RIFT_EXAMPLES", "60"))
 PLAIN = "{:process 0, :type :invoke, :f :write, :value 1}\n{:process 0, :type :ok, :f :write, :value 1}\n"
 
 
@@ -91,6 +96,8 @@ def rows_of(history: History) -> list[tuple[Any, ...]]:
         ("symbol", "symbol"),
         ("-", "-"),
         ('"a \\"b\\" \\n \\u00e9 é"', 'a "b" \n é é'),
+        ('"\\ud83d\\ude00"', "😀"),
+        ("[null :null nil]", ("null", "null", None)),
         ("\\a", "a"),
         ("\\newline", "\n"),
         ("\\u00e9", "é"),
@@ -115,6 +122,12 @@ def test_every_kind_of_edn_value_is_read(text: str, value: Any) -> None:
     ["", "[1", "1]", "{:a}", "{:a 1 :a 2}", "#{1 1}", '"a', "01", "1x", "#_", "[1 #_]", "##Foo", '"\\q"', "\\foo"],
 )
 def test_what_is_no_edn_value_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="is no value"):
+        jepsen_edn.value(text)
+
+
+@pytest.mark.parametrize("text", ['"\\ud800"', "\\udfff", "\\uzzzz", "1" * 5000, "[" * 5000 + "]" * 5000])
+def test_what_python_cannot_hold_is_refused_too(text: str) -> None:
     with pytest.raises(UsageError, match="is no value"):
         jepsen_edn.value(text)
 
@@ -145,13 +158,17 @@ def test_what_is_written_as_edn_is_read_back(value: Any) -> None:
 def test_many_values_at_once_are_the_same_as_one_by_one(many: list[Any], gap: str) -> None:
     """The short way through JSON must give what the reader gives, or nothing."""
     texts = [_edn.written(value).replace(" ", gap + " " * (gap == ",")).encode() for value in many]
-    assert repr(_edn.parse_many(texts)) == repr([_edn.Reader(text).form() for text in texts])
+    for text, packed in _edn.as_packed(texts).items():
+        assert PACKED.fullmatch(packed)
+        assert repr(unpacked(packed)) == repr(_edn.Reader(text).form())
 
 
 # --- events: two ways of reading, one answer -----------------------------------------------------------
 
 words = st.sampled_from(["read", "write", "cas", "txn"])
-atoms = st.sampled_from(["nil", "1", "-3", ":k", '"s \\" {"', "2.5", "true", "\\x", "sym", "1/2", '#inst "x"', "7N"])
+atoms = st.sampled_from(
+    ["nil", "1", "-3", ":k", '"s \\" {"', "2.5", "true", "\\x", "sym", "1/2", '#inst "x"', "7N", "null", ":null"]
+)
 edn_values = st.recursive(
     atoms,
     lambda inner: st.tuples(
@@ -177,6 +194,7 @@ def documents(draw: st.DrawFn) -> str:
         for name in ("value", "key", "error"):
             fields += [f":{name} {draw(edn_values)}"] * draw(st.booleans())
         fields += [f":time {draw(st.integers(0, 10**12))}"] * draw(st.booleans())
+        fields += [draw(st.sampled_from(fields))] * (draw(st.integers(0, 9)) == 7)  # seldom one twice
         fields = draw(st.permutations(fields))
         tag = draw(st.sampled_from(["", "", "#jepsen.history.Op", "#other "]))
         events.append(f"{tag}{{{draw(gaps).join(fields)}}}")
@@ -191,29 +209,74 @@ def recorded(path: Path) -> list[tuple[Any, ...]]:
     events, names = tape._events(keyed=False), ("process", "type", "f", "key", "value", "time_ns", "note")
     rows = zip(*(getattr(events, name).tolist() for name in names), strict=True)
     return [
-        (p, t, tape.fs.values[f], repr(tape.keys.values[k]) if k >= 0 else None, repr(tape.values.values[v]), ns,
-         tape.notes.values[n])
+        (p, t, tape.fs.values[f], repr(tape.value(k)), repr(tape.value(v)), ns, tape.notes.values[n])
         for p, t, f, k, v, ns, n in rows
-    ]  # fmt: skip
+    ]
 
 
 NOTHING = re.compile(rb"(?!)" + b"()" * jepsen_edn._EVENT.groups)
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def outcome(path: Path) -> list[tuple[Any, ...]] | str:
+    """What is in the file, or what is wrong with it."""
+    try:
+        return recorded(path)
+    except UsageError as error:
+        return str(error)
+
+
+def plain_scanner(patch: pytest.MonkeyPatch, module: Any) -> None:
+    """Give files of every size to the scan, uncompiled: there a step beyond an array is an error."""
+    patch.setattr(module, "LARGE_BYTES", 0)
+    patch.setattr(module, "Scanner", partial(Scanner, compiled=False))
+
+
+def ways_to_read_edn(path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int) -> dict[str, Any]:
+    """The outcome of each way, wherever the file is cut into chunks."""
+    found = {}
+    for way in ("careful", "by regular expression", "by scan"):
+        with monkeypatch.context() as patch:
+            if way == "careful":
+                patch.setattr(jepsen_edn, "_EVENT", NOTHING)
+            else:
+                patch.setattr(jepsen_edn, "FIRST_BYTES", min(chunk, 16))
+                patch.setattr(jepsen_edn, "CHUNK_BYTES", chunk)
+            if way == "by scan":
+                plain_scanner(patch, jepsen_edn)
+            found[way] = outcome(path)
+    return found
+
+
+@settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(documents(), st.sampled_from([7, 64, 1 << 20]))
-def test_the_fast_and_the_careful_way_read_the_same(
+@example(PLAIN * 9 + "{:process 0, :type :ok, :value 1, :f :write, :value 2}", 64)
+@example(PLAIN * 9 + "{:process 0, :type :ok, :f :write, :x 1, :x 2}", 64)
+@example(PLAIN * 9 + "{:process 0, :type :ok, :f :write, :value [1[2]]}{:process 0,:type :ok :f :write :value 1N}", 64)
+def test_all_ways_of_reading_edn_read_the_same(
     file: File, monkeypatch: pytest.MonkeyPatch, text: str, chunk: int
 ) -> None:
-    """Wherever the file is cut into chunks, and whether or not the regular expression knows the event."""
-    path = file(text)
-    with monkeypatch.context() as patch:
-        patch.setattr(jepsen_edn, "_EVENT", NOTHING)
-        careful = recorded(path)
-    with monkeypatch.context() as patch:
-        patch.setattr(jepsen_edn, "FIRST_BYTES", min(chunk, 16))
-        patch.setattr(jepsen_edn, "CHUNK_BYTES", chunk)
-        assert recorded(path) == careful
+    found = ways_to_read_edn(file(text), monkeypatch, chunk)
+    assert found["by regular expression"] == found["careful"]
+    assert found["by scan"] == found["careful"]
+
+
+@st.composite
+def mutated(draw: st.DrawFn, text: bytes) -> bytes:
+    """``text`` with one byte changed, left out or doubled."""
+    at = draw(st.integers(0, len(text) - 1))
+    others = [bytes([byte]) for byte in b'0-:{}[]()"; \n\\#a\xff']
+    return text[:at] + draw(st.sampled_from([b"", text[at : at + 1] * 2, *others])) + text[at + 1 :]
+
+
+@settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(documents().filter(bool), st.data())
+def test_all_ways_of_reading_edn_find_the_same_mistake(
+    file: File, monkeypatch: pytest.MonkeyPatch, text: str, data: st.DataObject
+) -> None:
+    """A byte is changed, left out or added anywhere."""
+    found = ways_to_read_edn(file(data.draw(mutated(text.encode()))), monkeypatch, 64)
+    assert found["by regular expression"] == found["careful"]
+    assert found["by scan"] == found["careful"]
 
 
 def test_a_long_usual_file_hardly_needs_the_careful_reader(file: File, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -230,7 +293,7 @@ def test_a_long_usual_file_hardly_needs_the_careful_reader(file: File, monkeypat
     assert len(forms) < 20
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(documents().filter(lambda text: text.strip()[-1:] in "])"), st.data())
 def test_a_collection_that_is_cut_off_is_never_judged(file: File, text: str, data: st.DataObject) -> None:
     whole = text.strip()
@@ -319,6 +382,12 @@ def test_an_indeterminate_operation_never_ends_in_the_columns(file: File) -> Non
     assert columns.end.tolist() == [1, int(NEVER)]
 
 
+def test_a_symbol_called_null_is_not_nothing(file: File) -> None:
+    """Values of many events go through JSON at once, where the symbol would be nothing."""
+    found = formats.read(file(PLAIN * 1000 + PLAIN.replace("1}", "[null nil :null]}")))
+    assert found.operations[-1].value == ("null", None, "null")
+
+
 def test_true_and_one_stay_different_inside_a_list(file: File) -> None:
     path = file("".join(PLAIN.replace("1}", f"{value}}}") for value in ("[1]", "[true]", "[1.0]", "[1]")))
     assert [repr(op.value) for op in formats.read(path).operations] == ["(1,)", "(True,)", "(1.0,)", "(1,)"]
@@ -358,9 +427,20 @@ def test_true_and_one_stay_different_inside_a_list(file: File) -> None:
         ),
         ("INFO  jepsen.util - 0\t:invoke\t:read\tnil\nINFO  jepsen.util - 0\t:ok\t:re", "2:21", "PROCESS :TYPE"),
         ("INFO  jepsen.util - 0\t:invoke\t:read\t[1", "1:37", "']' before the end"),
+        (PLAIN.encode() + b'{:process 1, :type :ok, :f :read, :value "a\xff"}', "3:44", "UTF-8, found byte 0xff"),
+        (PLAIN.encode() + b"{:process 1, :type :ok, :f :re\xffad}", "3:31", "UTF-8, found byte 0xff"),
+        (b'{"process": 0, "type": "invoke", "f": "r", "value": ["a\xff"]}', "1:56", "UTF-8, found byte 0xff"),
+        (b'{"process": 0, "type": "invoke", "f": "r\xe9"}', "1:41", "UTF-8, found byte 0xe9"),
+        (b"INFO  jepsen.util - 0\t:invoke\t:r\xe9ad\tnil", "1:21", "UTF-8, found byte 0xe9"),
+        (
+            '{"process": 0, "type": "ok", "f": "r", "value": ' + "[" * 9999 + "]" * 9999 + "}",
+            "1:1",
+            "inside each other",
+        ),
     ],
+    ids=lambda each: str(each)[:40],
 )
-def test_a_malformed_file_is_named_with_line_and_column(file: File, text: str, place: str, says: str) -> None:
+def test_a_malformed_file_is_named_with_line_and_column(file: File, text: str | bytes, place: str, says: str) -> None:
     path = file(text)
     with pytest.raises(UsageError) as caught:
         formats.load(path)
@@ -407,6 +487,13 @@ def test_an_empty_file_is_an_empty_history(file: File, text: str) -> None:
 def test_a_file_of_another_kind_is_refused(file: File, data: bytes) -> None:
     with pytest.raises(UsageError, match=r"no known format|expected"):
         formats.load(file(data))
+
+
+def test_fields_of_json_that_are_null_say_nothing(file: File) -> None:
+    event = '{"process": 0, "type": "%s", "f": "read", "error": null, "region": null, "node": null, "time": null}\n'
+    assert {
+        (op.error, op.region, op.node, op.time_ns) for op in formats.read(file(event % "invoke" + event % "ok"))
+    } == {("", "", "", -1)}
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:

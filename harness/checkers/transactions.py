@@ -15,15 +15,16 @@ from time import perf_counter
 from typing import Any, Final
 
 from harness.checkers.txn_models import canonical, forbidden, order_needed, violated, weakest
-from harness.checkers.txn_read import KINDS, micro_ops
+from harness.checkers.txn_read import KINDS, micro_ops, micro_ops_of, transactions_of
 from harness.checkers.txn_story import Teller
 from harness.checkers.txn_words import operation_of
 from harness.checkers.wording import and_more, count
+from harness.kernels.columnwise import operation
 from harness.kernels.txn_columns import Evidence, MicroOps
 from harness.kernels.txn_cycles import Cycle, cycles
 from harness.kernels.txn_lists import list_dependencies
 from harness.kernels.txn_registers import register_dependencies
-from harness.model.columns import OK_CODE
+from harness.model.columns import OK_CODE, Columns
 from harness.model.history import History, Operation
 from harness.model.verdict import Excerpt, Valid, Verdict
 
@@ -59,6 +60,15 @@ class Transactions:
         except ValueError as error:
             return self._unknown(str(error))
         return self._judged(ops, operations.__getitem__)
+
+    def check_columns(self, columns: Columns) -> Verdict:
+        """The same for a large history; objects are made of the few transactions that an explanation names."""
+        rows = transactions_of(columns)
+        try:
+            ops = micro_ops_of(columns, rows, self.kind) if self.kind in KINDS else None
+        except ValueError as error:
+            return self._unknown(str(error))
+        return self._judged(ops, lambda txn: operation(columns, int(rows[txn])))
 
     def check_micro_ops(self, ops: MicroOps) -> Verdict:
         """The same for columns."""

@@ -1,19 +1,25 @@
-"""From recorded transactions to columns."""
+"""From recorded transactions to micro-operations: from objects, or, for large histories, without any."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 import numpy as np
 
+from harness.kernels.columnwise import operation
+from harness.kernels.compiling import Kernel, fast
 from harness.kernels.txn_columns import READ, UNKNOWN, WRITE, MicroOps
-from harness.model.columns import NEVER, TYPE_CODES, Interner
+from harness.kernels.txn_packed import APPEND, NOT_A_LIST, SET, measure, name_of, take
+from harness.model.columns import NEVER, NONE, OK_CODE, TYPE_CODES, Columns, Interner, Longs
 from harness.model.history import NEVER_NS, Operation
 from harness.model.op import OK
+from harness.model.packed import Values, ranked
 
 KINDS: Final = {"list-append": "append", "rw-register": "w"}
 """What a transaction does besides reading (``r``), by the kind of its objects."""
+LARGE: Final = 20_000
+"""From so many transactions on, compiled code takes their texts apart."""
 
 
 def micro_ops(operations: Sequence[Operation], kind: str) -> MicroOps:
@@ -29,6 +35,80 @@ def micro_ops(operations: Sequence[Operation], kind: str) -> MicroOps:
         except (TypeError, ValueError) as error:
             raise ValueError(f"the transaction that begins at event {op.start_index}: {error}") from None
     return rows.columns(operations)
+
+
+def transactions_of(columns: Columns) -> Longs:
+    """The rows of a history's transactions."""
+    return np.flatnonzero(np.isin(columns.f, [at for at, f in enumerate(columns.fs) if f == "txn"]))
+
+
+def micro_ops_of(columns: Columns, rows: Longs, kind: str, compiled: Callable[[Kernel], Kernel] = fast) -> MicroOps:
+    """The same for ``rows`` of columns; many are taken apart without objects, if nothing about them is unusual."""
+    said = np.where(_known(columns, rows), columns.result[rows], columns.value[rows])
+    values = columns.values
+    if len(rows) >= LARGE and isinstance(values, Values) and (said >= values.first_text).all():
+        places = values.places[said - values.first_text]
+        found = _flat(columns, rows, values, places, kind, compiled)
+        if found is not None:
+            return found
+    return micro_ops([operation(columns, row) for row in rows.tolist()], kind)
+
+
+def _known(columns: Columns, rows: Longs) -> Any:
+    return (columns.type[rows] == OK_CODE) & (columns.result[rows] != NONE)
+
+
+def _flat(
+    columns: Columns, rows: Longs, values: Values, places: Longs, kind: str, compiled: Callable[[Kernel], Kernel]
+) -> MicroOps | None:
+    """The micro-operations in packed texts; None when one of them has another form."""
+    text, ends, lists = values.texts.text.taken, values.texts.ends.taken, kind == "list-append"
+    spans, sizes = (ends[places], ends[places + 1]), np.zeros(2, np.int64)
+    compiled(measure)(text, *spans, sizes)
+    txn, length = (np.empty(sizes[0], np.int32) for _ in range(2))
+    key, value, items = (np.empty(size, np.int64) for size in (sizes[0], sizes[0], sizes[1]))
+    done = np.empty(sizes[0], np.int8)
+    verb = APPEND if lists else SET
+    taken = compiled(take)(text, *spans, _known(columns, rows), verb, txn, done, key, value, length, items, sizes)
+    if taken < len(rows):
+        return None
+    count = int(sizes[0])
+    txn, done, key, value, length = (each[:count] for each in (txn, done, key, value, length))
+    coded = (done == WRITE) | (length == NOT_A_LIST)
+    codes, [numbers, elements] = ranked(value[coded], items[: sizes[1]])
+    value[coded] = numbers + 1
+    keys, [key] = ranked(key)
+    never = columns.end[rows] >= NEVER
+    return MicroOps(
+        process=columns.process[rows],
+        type=columns.type[rows],
+        start=columns.start[rows],
+        end=columns.end[rows],
+        txn=txn,
+        kind=done,
+        key=key,
+        value=value.astype(np.int32),
+        length=length if lists else None,
+        elements=np.add(elements, 1, out=elements) if lists else None,
+        start_ns=columns.start_ns[rows],
+        end_ns=np.where(never, NEVER, columns.end_ns[rows]),
+        keys=_Named(keys),
+        values=_Named(np.concatenate(([0], codes))),
+    )
+
+
+class _Named(Sequence[Any]):
+    """What codes stand for, found when asked for; code 0 is None."""
+
+    def __init__(self, codes: Longs) -> None:
+        self._codes = codes
+
+    def __len__(self) -> int:
+        return len(self._codes)
+
+    def __getitem__(self, number: Any) -> Any:
+        code = int(self._codes[number])
+        return name_of(code) if code else None
 
 
 class _Rows:

@@ -13,14 +13,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
+from time import perf_counter
 from typing import IO, Any, Final, Protocol
 
 from harness.errors import UsageError
+from harness.formats._opened import UNREADABLE, is_packed, opened
 from harness.formats._tape import Malformed, Reached, Tape, Trouble
 from harness.model.columns import Columns
 from harness.model.history import History
 
 HEAD_BYTES: Final = 1 << 16
+_PACKED: Final = 8
+"""About so many times smaller is a compressed history."""
 _ASK: Final = "nothing was judged; correct the file, or leave the event out"
 
 
@@ -46,12 +50,14 @@ def every() -> dict[str, Format]:
 
 @dataclass(frozen=True)
 class Recording:
-    """A history file, read once. ``keyed`` says that values have the form ``[key value]``."""
+    """A history file, read once. ``keyed`` says that values have the form ``[key value]``; ``read_s`` is how many
+    seconds reading took."""
 
     path: Path
     format: str
     tape: Tape
     keyed: bool = False
+    read_s: float = 0.0
 
     @cached_property
     def history(self) -> History:
@@ -84,23 +90,26 @@ class Recording:
         try:
             yield
         except Trouble as trouble:
-            raise UsageError(f"{_place(self.path, self.format, trouble.index)}: {trouble}; {_ASK}") from None
+            raise UsageError(
+                f"{_place(self.path, self.format, trouble.index, self.tape.size_bytes)}: {trouble}; {_ASK}"
+            ) from None
 
 
 def load(path: Path, keyed: bool = False) -> Recording:
     """Read ``path`` in whatever format it is. Raises UsageError that names file, line, column and what was expected."""
-    tape = Tape()
+    began = perf_counter()
     try:
-        with open(path, "rb") as source:
+        tape = Tape(size_bytes=path.stat().st_size * (_PACKED if is_packed(path) else 1))
+        with opened(path) as source:
             name = _recognised(path, source.read(HEAD_BYTES))
-            source.seek(0)
-            with _no_collections():
-                every()[name].fill(source, tape)
+        with opened(path) as source, _no_collections():
+            every()[name].fill(source, tape)
     except Malformed as error:
         raise UsageError(f"{path}:{error.line}:{error.column}: {error}; nothing was judged") from None
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror or error}; name a file with a history") from None
-    return Recording(path, name, tape, keyed)
+    except UNREADABLE as error:
+        says = getattr(error, "strerror", None) or error
+        raise UsageError(f"{path}: cannot be read: {says}; name a file with a history") from None
+    return Recording(path, name, tape, keyed, perf_counter() - began)
 
 
 @contextmanager
@@ -128,6 +137,8 @@ def read_columns(path: Path, keyed: bool = False) -> Columns:
 def _recognised(path: Path, head: bytes) -> str:
     if not head.strip():
         return "json-lines"  # an empty history is one in any format
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise UsageError(f"{path}: is text in UTF-16; write it in UTF-8")
     for name, format_ in every().items():
         if format_.recognises(head):
             return name
@@ -135,13 +146,13 @@ def _recognised(path: Path, head: bytes) -> str:
     raise UsageError(f"{path}: is in no known format; it begins with {head[:24]!r}. Known: {known}")
 
 
-def _place(path: Path, format_: str, index: int) -> str:
+def _place(path: Path, format_: str, index: int, size_bytes: int) -> str:
     """Where event number ``index`` stands, as ``file:line:column``; reads the file again up to there."""
     try:
-        with open(path, "rb") as source:
-            every()[format_].fill(source, Tape(stop_at=index))
+        with opened(path) as source:
+            every()[format_].fill(source, Tape(stop_at=index, size_bytes=size_bytes))
     except Reached as found:
         return f"{path}:{found.line}:{found.column}"
-    except (Malformed, OSError):
+    except (Malformed, *UNREADABLE):
         pass
     return f"{path}: event {index + 1}"

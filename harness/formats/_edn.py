@@ -15,6 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from harness.formats._tape import Malformed
+from harness.model.packed import PACKED
 
 SPACE: Final = re.compile(rb"(?:[\s,]++|;[^\n]*+\n)*+")
 _TOKEN: Final = re.compile(
@@ -40,6 +41,7 @@ _FLOAT: Final = re.compile(rb"[+-]?\d++(?:\.\d*+)?(?:[eE][+-]?\d++)?\Z")
 _EXACT: Final = re.compile(rb"[+-]?\d++(?:(?:\.\d*+)?(?:[eE][+-]?\d++)?M|/\d++)\Z")
 _SYMBOL: Final = re.compile(rb"(?:[^\d+\-.:]|[+\-.](?!\d)).*+\Z|[+\-.]\Z", re.S)
 _ESCAPE: Final = re.compile(r"\\(u[0-9a-fA-F]{4}|[0-7]{1,3}|.)", re.S)
+_HALF: Final = re.compile("[\ud800-\udfff]")
 _ESCAPED: Final = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", '"': '"', "\\": "\\"}
 
 
@@ -162,7 +164,11 @@ def scalar(token: bytes, kind: str, start: int = 0) -> Any:
             return _NAMED[token]
         return _atom(token, start)
     except UnicodeDecodeError as error:
-        raise Malformed(f"expected text in UTF-8, found byte {token[error.start]:#x}", start) from None
+        at = error.start + len(token) - len(error.object) - (kind == "string")
+        raise Malformed(f"expected text in UTF-8, found byte {token[at]:#x}", start + at) from None
+    except ValueError:
+        found = token[:20].decode() + "..." * (len(token) > 20)
+        raise Malformed(f"expected a number of at most 4300 digits, or a character, found {found}", start) from None
     except KeyError:
         raise Malformed(f"expected ##Inf, ##-Inf or ##NaN, found {token.decode()}", start) from None
 
@@ -185,7 +191,17 @@ def _atom(token: bytes, start: int) -> Any:
 
 def _string(token: bytes, start: int) -> str:
     text = token[1:-1].decode()
-    return _ESCAPE.sub(lambda match: _unescaped(match[1], start), text) if "\\" in text else text
+    return _whole(_ESCAPE.sub(lambda match: _unescaped(match[1], start), text), start) if "\\" in text else text
+
+
+def _whole(text: str, start: int) -> str:
+    """``text`` with characters that were escaped in two halves put together."""
+    if not _HALF.search(text):
+        return text
+    try:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
+    except UnicodeDecodeError:
+        raise Malformed("expected a whole character, found one half of it", start) from None
 
 
 def _unescaped(escape: str, start: int) -> str:
@@ -204,7 +220,7 @@ def _char(token: bytes, start: int) -> str:
     if name in _CHARS:
         return _CHARS[name]
     if len(text) == 5 and text[0] == "u":
-        return chr(int(text[1:], 16))
+        return _whole(chr(int(text[1:], 16)), start)
     if len(text) != 1:
         raise Malformed(f"expected a character, found {token.decode()}", start)
     return text
@@ -212,31 +228,42 @@ def _char(token: bytes, start: int) -> str:
 
 # --- many at once ----------------------------------------------------------------------------------
 
-_One = int | float | str | bool | None
-_Two = _One | tuple[_One, ...]
-_Three = _One | tuple[_Two, ...]
-_Four = _One | tuple[_Three, ...]
-_Five = _One | tuple[_Four, ...]
-_decode: Final = msgspec.json.Decoder(list[_Five]).decode
+_check: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _COMMAS: Final = bytes.maketrans(b" ", b",")
 _BEYOND_JSON: Final = b'"#{}()\\;/\n\r\t'
-_KEYWORD: Final = re.compile(rb":([A-Za-z_][\w.*+!?$%&=<>-]*+)(?=[ \]])")
+_UNUSUAL: Final = re.compile(rb"\d(?:[.eE]|\d{18})")
+_NULL: Final = re.compile(rb"(?<!:)\bnull")
+"""A symbol that would be something else in JSON."""
+_KEYWORD: Final = re.compile(rb":([A-Za-z_][\w.*+!?$%&=<>-]*+)(?=[ \]\n])")
 
 
-def parse_many(texts: Sequence[bytes]) -> list[Any]:
-    """The value of each text, which must be one form. Raises Malformed as the reader does.
+def as_packed(texts: Sequence[bytes]) -> dict[bytes, bytes]:
+    """The packed texts of those that are keywords, or vectors of such and of whole numbers, as transactions are.
 
-    Numbers, keywords and vectors of them, which is what transactions are, differ from JSON by a few bytes, and
-    JSON is decoded much faster; whatever is not exactly so is read form by form.
+    Each text must be meant as one form. They differ from JSON by a few bytes, and are changed all at once; when one of
+    them is no such form after all, the answer is empty.
     """
-    plain = texts
     if _has(b"".join(texts), _BEYOND_JSON):
-        plain = [text for text in texts if not _has(text, _BEYOND_JSON)]
-    values = _as_json(plain) if len(plain) > 1 else None
-    if values is not None and plain is texts:
-        return values
-    known = dict(zip(plain, values, strict=True)) if values is not None else {}
-    return [known[text] if text in known else parse(text) for text in texts]
+        texts = [text for text in texts if not _has(text, _BEYOND_JSON)]
+    text = b"\n".join((b"", *texts, b""))
+    if b"null" in text:
+        texts = [text for text in texts if not _NULL.search(text)]
+        text = b"\n".join((b"", *texts, b""))
+    # "nil" first, while every keyword still begins with a colon and cannot be mistaken for it.
+    text = text.replace(b", ", b" ").replace(b" nil", b" null").replace(b"[nil", b"[null").replace(b"\nnil", b"\nnull")
+    text = text.replace(b"[:append ", b'["append" ').replace(b"[:r ", b'["r" ').replace(b"[:w ", b'["w" ')
+    if b":" in text:
+        text = _KEYWORD.sub(rb'"\1"', text)
+    text = text.translate(_COMMAS)
+    try:
+        if len(_check(b"[" + text[1:-1].replace(b"\n", b",") + b"]")) != len(texts):
+            return {}
+    except msgspec.MsgspecError:
+        return {}
+    found = zip(texts, text.split(b"\n")[1:-1], strict=True)
+    if b"-0" in text or _UNUSUAL.search(text):
+        return {text: json for text, json in found if json[:1] in (b"[", b'"') and PACKED.fullmatch(json)}
+    return {text: json for text, json in found if json[:1] in (b"[", b'"')}
 
 
 def parse(text: bytes) -> Any:
@@ -250,20 +277,6 @@ def parse(text: bytes) -> Any:
 
 def _has(text: bytes, any_of: bytes) -> bool:
     return len(text.translate(None, any_of)) < len(text)
-
-
-def _as_json(plain: Sequence[bytes]) -> list[Any] | None:
-    text = b"[" + b" ".join(plain).replace(b", ", b" ") + b"]"
-    # "nil" first, while every keyword still begins with a colon and cannot be mistaken for it.
-    text = text.replace(b" nil", b" null").replace(b"[nil", b"[null")
-    text = text.replace(b"[:append ", b'["append" ').replace(b"[:r ", b'["r" ').replace(b"[:w ", b'["w" ')
-    if b":" in text:
-        text = _KEYWORD.sub(rb'"\1"', text)
-    try:
-        values = _decode(text.translate(_COMMAS))
-    except msgspec.MsgspecError:
-        return None
-    return values if len(values) == len(plain) else None
 
 
 # --- writing ---------------------------------------------------------------------------------------

@@ -5,29 +5,28 @@ Both results come from the same events, so they cannot disagree about what a fil
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from harness.model.columns import INFO_CODE, NEVER, NONE, OK_CODE, Columns, Longs, hashable
+from harness.formats._numbered import numbered
+from harness.model.columns import INFO_CODE, NEVER, OK_CODE, Columns, Longs, hashable
 from harness.model.history import History
 from harness.model.op import FAIL, INFO, INVOKE, NEMESIS, OK, Op
+from harness.model.packed import BELOW, NOTHING, Growing, Texts, code_of, packed, unpacked
 
 TYPES: Final = (OK, FAIL, INFO, INVOKE)
 """By code: the first three are the codes of columns."""
 TYPE_CODES: Final = {name: code for code, name in enumerate(TYPES)}
 INVOKE_CODE: Final = TYPE_CODES[INVOKE]
-NO_KEY: Final = -1
 _MOST_FS: Final = 127
 _MOST_PROCESS: Final = (1 << 31) - 1
 _MOST_TIME_NS: Final = (1 << 62) - 1
-_FIELDS: Final = (np.int32, np.int8, np.int32, np.int32, np.int32, np.int64, np.int32)
 
 Row = tuple[int, int, int, int, int, int, int]
-"""Numbers: process, type, f, key, value, time in ns, note."""
+"""Numbers: process, type, f, the codes of key (NOTHING: none) and value, time in ns (-1: none), note."""
 
 
 class Malformed(Exception):
@@ -90,35 +89,58 @@ class _Events:
     process: npt.NDArray[np.int32]
     type: npt.NDArray[np.int8]
     f: npt.NDArray[np.int32]
-    key: npt.NDArray[np.int32]
-    value: npt.NDArray[np.int32]
-    time_ns: npt.NDArray[np.int64]
+    key: Longs
+    value: Longs
+    time_ns: Longs
     note: npt.NDArray[np.int32]
 
 
-def _events(columns: Iterable[Iterable[int]]) -> _Events:
-    arrays: Any = [np.fromiter(column, dtype) for column, dtype in zip(columns, _FIELDS, strict=True)]
-    return _Events(*arrays)
+FIELDS: Final = {
+    "process": np.int32,
+    "type": np.int8,
+    "f": np.int32,
+    "key": np.int64,
+    "value": np.int64,
+    "time_ns": np.int64,
+    "note": np.int32,
+}
 
 
 class Tape:
     """Collects events in the order of the file. ``stop_at`` names the event at which ``Reached`` is raised."""
 
-    def __init__(self, stop_at: int | None = None) -> None:
-        self.stop_at = stop_at
-        self.values = Numbers(None)
-        self.keys = Numbers()
+    def __init__(self, stop_at: int | None = None, size_bytes: int = 0) -> None:
+        self.stop_at, self.size_bytes = stop_at, size_bytes
+        self.objects = Numbers(None)
+        self.texts = Texts()
         self.fs = Numbers()
         self.notes = Numbers(("", "", ""))  # region, node, error
         self._rows: list[Row] = []
-        self._blocks: list[_Events] = []
-        self._in_blocks = 0
+        self._columns: dict[str, Growing[Any]] = {name: Growing(dtype) for name, dtype in FIELDS.items()}
 
     def __len__(self) -> int:
-        return self._in_blocks + len(self._rows)
+        return self._columns["process"].count + len(self._rows)
+
+    @property
+    def room(self) -> int:
+        """How many events may be added before the one to stop at."""
+        return (1 << 62 if self.stop_at is None else self.stop_at) - len(self)
+
+    def code(self, value: Any) -> int:
+        """The code of ``value``; see ``harness.model.packed``."""
+        if type(value) is int and -BELOW < value < BELOW:
+            return code_of(value)
+        text = packed(value) if value is not None else None
+        return self.objects.number(value) << 2 if text is None else self.texts.add(text)
+
+    def value(self, code: int) -> Any:
+        """What ``code`` stands for."""
+        if code & 1:
+            return code >> 1
+        return unpacked(self.texts[code >> 2]) if code & 2 else self.objects.values[code >> 2]
 
     def row(
-        self, type_: Any, f: Any, process: Any, value: int, key: int = NO_KEY, time_ns: Any = None, note: int = 0
+        self, type_: Any, f: Any, process: Any, value: int, key: int = NOTHING, time_ns: Any = None, note: int = 0
     ) -> Row:
         """An event as numbers, checked. Raises Malformed that says which field is wrong."""
         if type_ not in TYPE_CODES:
@@ -143,63 +165,62 @@ class Tape:
             raise Reached("here it is")
         self._rows.append(row)
 
-    def extend(self, *columns: Iterable[int]) -> None:
-        """Add many events at once: the fields of ``Row`` as columns of equal length."""
-        block = _events(columns)
+    def extend(self, *columns: npt.ArrayLike) -> None:
+        """Add many events at once: the fields of ``Row`` as columns of equal length, at most ``room``."""
         self._flush()
-        self._append(block)
+        for name, column in zip(FIELDS, columns, strict=True):
+            self._columns[name].extend(column)
 
     def _flush(self) -> None:
         if self._rows:
             rows, self._rows = self._rows, []
-            self._append(_events(zip(*rows, strict=True)))
-
-    def _append(self, block: _Events) -> None:
-        self._blocks.append(block)
-        self._in_blocks += len(block.process)
+            self.extend(*zip(*rows, strict=True))
 
     def _events(self, keyed: bool) -> _Events:
         self._flush()
-        if not self._blocks:
-            return _events([()] * len(_FIELDS))
-        names = _Events.__annotations__
-        joined = _Events(*(np.concatenate([getattr(block, name) for block in self._blocks]) for name in names))
-        self._blocks = [joined]
         if len(self.fs.values) > _MOST_FS:
             raise Trouble(0, f"{len(self.fs.values)} different operations (:f); at most {_MOST_FS} can be read")
-        return self._split(joined) if keyed else joined
+        events = _Events(**{name: column.taken for name, column in self._columns.items()})
+        return self._split(events) if keyed else events
 
     def _split(self, events: _Events) -> _Events:
         """The clients' values ``[key value]`` as key and value."""
-        used = np.unique(events.value[events.process != NEMESIS])
-        key_of = np.full(len(self.values.values), NO_KEY, np.int32)
-        value_of = np.arange(len(self.values.values), dtype=np.int32)
-        for number in used.tolist():
-            pair = self.values.values[number]
-            if isinstance(pair, tuple) and len(pair) == 2:
-                key_of[number], value_of[number] = self.keys.number(pair[0]), self.values.number(pair[1])
         clients = events.process != NEMESIS
-        key = np.where(clients, key_of[events.value], NO_KEY).astype(np.int32)
-        missing = np.flatnonzero((key == NO_KEY) & clients & (events.type == INVOKE_CODE))
+        codes, which = np.unique(np.where(clients, events.value, NOTHING), return_inverse=True)
+        parts = np.array([self._pair(code) for code in codes.tolist()], np.int64).reshape(-1, 3)
+        key, value, paired = parts[which].T
+        missing = np.flatnonzero(clients & (paired == 0) & (events.type == INVOKE_CODE))
         if missing.size:
-            found = _shown(self.values.values[events.value[missing[0]]])
+            found = _shown(self.value(int(events.value[missing[0]])))
             raise Trouble(int(missing[0]), f"expected a value of the form [key value], found {found}")
-        value = np.where(clients, value_of[events.value], events.value).astype(np.int32)
+        value = np.where(clients, value, events.value)
         return _Events(events.process, events.type, events.f, key, value, events.time_ns, events.note)
+
+    def _pair(self, code: int) -> tuple[int, int, int]:
+        """The codes of key and value, and whether the value is such a pair."""
+        pair = self.value(code)
+        if isinstance(pair, tuple) and len(pair) == 2:
+            return self.code(pair[0]), self.code(pair[1]), 1
+        return NOTHING, code, 0
 
     def history(self, keyed: bool = False) -> History:
         """The events as objects. Raises Trouble when they contradict each other."""
         events = self._events(keyed)
         _paired(events, self.fs.values)
-        keys, values, notes = self.keys.values, self.values.values, self.notes.values
-        rows = zip(*(getattr(events, name).tolist() for name in _Events.__annotations__), strict=True)
+        found, (keys, numbers) = numbered((events.key, events.value), self.objects.values, self.texts)
+        values, notes, fs = list(found), self.notes.values, self.fs.values
+        rows = zip(
+            *(each.tolist() for each in (events.process, events.type, events.f, keys, numbers)),
+            *(each.tolist() for each in (events.time_ns, events.note)),
+            strict=True,
+        )
         return History(
             Op(
                 index=index,
                 type=TYPES[type_],
-                f=self.fs.values[f],
+                f=fs[f],
                 process=process,
-                key=None if key == NO_KEY else keys[key],
+                key=values[key],
                 value=values[value],
                 time_ns=time_ns,
                 region=notes[note][0],
@@ -214,23 +235,35 @@ class Tape:
         events = self._events(keyed)
         starts, ends, ended = _paired(events, self.fs.values)
         type_ = np.where(ended, events.type[ends], INFO_CODE).astype(np.int8)
-        certain, ok = type_ != INFO_CODE, type_ == OK_CODE
-        values = tuple(self.values.values)
+        certain = type_ != INFO_CODE
+        objects = [_plain(value) for value in self.objects.values] if self.objects.maps else self.objects.values
+        results = np.where(type_ == OK_CODE, events.value[ends], NOTHING)
+        values, (value, result) = numbered((events.value[starts], results), objects, self.texts)
+        keys, key = self._keys(events.key[starts], objects)
         return Columns(
             process=events.process[starts],
             f=events.f[starts].astype(np.int8),
             type=type_,
-            key=events.key[starts],
-            value=events.value[starts],
-            result=np.where(ok, events.value[ends], NONE).astype(np.int32),
-            start=starts.astype(np.int64),
-            end=np.where(certain, ends, NEVER).astype(np.int64),
+            key=key,
+            value=value,
+            result=result,
+            start=starts,
+            end=np.where(certain, ends, NEVER),
             start_ns=events.time_ns[starts],
             end_ns=np.where(certain, events.time_ns[ends], -1),
             fs=tuple(self.fs.values),
-            keys=tuple(map(_plain, self.keys.values)) if self.keys.maps else tuple(self.keys.values),
-            values=tuple(map(_plain, values)) if self.values.maps else values,
+            keys=keys,
+            values=values,
         )
+
+    def _keys(self, codes: Longs, objects: list[Any]) -> tuple[tuple[Any, ...], npt.NDArray[np.int32]]:
+        """The different keys, and which each operation has; -1 where it has none."""
+        if not codes.any():
+            return (), np.full(len(codes), -1, np.int32)
+        values, (found,) = numbered((codes,), objects, self.texts)
+        used, at = np.unique(found, return_inverse=True)
+        nobody = int(used[0] == 0)  # number 0 is None
+        return tuple(values[number] for number in used[nobody:].tolist()), (at - nobody).astype(np.int32)
 
     def backwards(self) -> tuple[int, int]:
         """How many events carry an earlier time than the event before them, and the first such event (-1: none)."""

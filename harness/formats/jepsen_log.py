@@ -42,7 +42,10 @@ def _add(line: bytes, start: int, tape: Tape) -> None:
     event = _EVENT.match(line, start)
     if event is None:
         raise Malformed("expected PROCESS :TYPE :OPERATION VALUE", start)
-    process, type_, f = (group.decode() for group in event.groups())
+    try:
+        process, type_, f = (group.decode() for group in event.groups())
+    except UnicodeDecodeError as error:
+        raise Malformed(f"expected text in UTF-8, found byte {error.object[error.start]:#x}", start) from None
     reader = Reader(line, position=event.end())
     value = reader.form()
     rest = line[reader.position :].strip()
@@ -52,7 +55,7 @@ def _add(line: bytes, start: int, tape: Tape) -> None:
     note = tape.notes.number(("", "", value if failed else ""))
     who = "nemesis" if process == ":nemesis" else int(process)
     try:
-        tape.add(tape.row(type_, f, who, tape.values.number(None if failed else value), note=note))
+        tape.add(tape.row(type_, f, who, tape.code(None if failed else value), note=note))
     except Malformed as error:
         error.offset = start
         raise

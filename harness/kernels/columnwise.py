@@ -79,7 +79,7 @@ class StateNames(Sequence[Any]):
 class Names:
     """Numbers for values: those of the columns, with the initial value's number and 0 exchanged, and some more."""
 
-    def __init__(self, values: tuple[Any, ...], initial: Any) -> None:
+    def __init__(self, values: Sequence[Any], initial: Any) -> None:
         self._values = values
         self._more: list[Any] = []
         self._numbers: dict[Hashable, int] | None = None

@@ -6,7 +6,7 @@ keys are interned: the arrays hold numbers that index ``values`` and ``keys``.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -35,7 +35,8 @@ class Columns:
     ``start`` and ``end`` are event positions (all different; ``end`` is NEVER for info operations); ``start_ns`` and
     ``end_ns`` are times (-1 where the source has none). ``f`` indexes ``fs``, ``key`` indexes ``keys`` (-1: no key).
     ``value``, ``result`` index ``values``: the argument, and the answer (NONE unless ok). The two
-    arguments of a compare-and-set are one value, the tuple ``(old, new)``. Lists are interned as tuples.
+    arguments of a compare-and-set are one value, the tuple ``(old, new)``. Lists are interned as tuples. ``values`` may
+    make an object when it is asked for one, so ask for few.
     """
 
     process: Ints
@@ -50,7 +51,7 @@ class Columns:
     end_ns: Longs
     fs: tuple[str, ...]
     keys: tuple[Hashable, ...]
-    values: tuple[Any, ...]
+    values: Sequence[Any]
 
     def __len__(self) -> int:
         return len(self.process)
