@@ -52,7 +52,7 @@ def test_a_recorded_history_gets_its_verdict(name: str) -> None:
 # --- verdicts, and what is printed -----------------------------------------------------------------------
 
 
-KEYS = ["valid", "model", "operations", "acknowledged", "seconds", "explanation", "format", "details"]
+KEYS = ["valid", "model", "operations", "acknowledged", "seconds", "read_seconds", "explanation", "format", "details"]
 
 
 def test_the_json_object_has_the_keys_of_its_page_and_no_others(tmp_path: Path) -> None:
