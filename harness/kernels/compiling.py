@@ -19,6 +19,7 @@ from typing import Any, Final
 Kernel = Callable[..., Any]
 _PLAIN: Final = {"_nrt": False}
 """Without numba's reference counts, which cost more than the kernels' own work; so kernels make no arrays."""
+_KERNELS: Final = "harness.kernels."
 _LOADING = threading.RLock()
 
 
@@ -34,7 +35,7 @@ def _compiled(kernel: Any) -> Kernel:
     world = dict(kernel.__globals__)
     for name in kernel.__code__.co_names:
         called = world.get(name)
-        if isinstance(called, FunctionType) and called.__module__ == kernel.__module__:
+        if isinstance(called, FunctionType) and called.__module__.startswith(_KERNELS):
             world[name] = _compiled(called)
     copy = FunctionType(kernel.__code__, world, kernel.__name__, kernel.__defaults__)
     copy.__module__, copy.__qualname__ = kernel.__module__, kernel.__qualname__
