@@ -288,7 +288,7 @@ def test_a_zone_kernel_without_backward_zones_is_caught(monkeypatch: pytest.Monk
 
 
 def test_a_search_that_drops_too_much_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.kernels.window_search.dominates", lambda *_: True)
+    monkeypatch.setattr("harness.kernels.window_room.dominates", lambda *_: True)
     with pytest.raises(AssertionError):
         agree(2, 3_000, plainly)
 

@@ -35,6 +35,11 @@ def first_of_states(needs: Any, leaves: Any, certain: Any, calls: CallColumns) -
     return first
 
 
+def only_looks(needs: int, leaves: int) -> bool:
+    """Whether a call changes nothing."""
+    return leaves == KEEP or needs == leaves
+
+
 def counted(calls: Ints, supply: int, events: Ints, first: Ints, seen: Ints, wants: Ints, reads: Ints) -> None:
     """Fill ``wants`` and ``reads``, both grouped by state.
 
@@ -48,7 +53,7 @@ def counted(calls: Ints, supply: int, events: Ints, first: Ints, seen: Ints, wan
         if what == RETIRE:
             continue
         needs, leaves = calls[which, 0], calls[which, 1]
-        if leaves == KEEP or leaves == needs:
+        if only_looks(needs, leaves):
             if what == START and needs >= 0:
                 calls[which, supply] = first[needs, READS] + seen[needs, 2]
                 seen[needs, 2] += 1

@@ -12,8 +12,8 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from harness.kernels.calls import ANY, KEEP
-from harness.kernels.supply import GUESS, RETURN, START, Ints
+from harness.kernels.calls import ANY
+from harness.kernels.supply import GUESS, RETURN, START, Ints, only_looks
 from harness.kernels.timeline import LEAVES, NEEDS, PLACE, TOTAL, WORD_BITS, Longs, Timeline
 
 _COMPARED: Final = 64
@@ -41,8 +41,8 @@ class Room(NamedTuple):
 
     What was met: ``memo`` has the configurations, found through the hash ``table`` (row + 1), ``score`` how little
     promise they have, ``links`` their neighbours: the RIVAL visited before at the same level, and in the heap of those
-    still to be visited the first CHILD and the NEXT sibling. ``heads`` of a level: the latest of the RIVALS, and the top
-    of the HEAP.
+    still to be visited the first CHILD and the NEXT sibling. ``heads`` of a level: the latest of the RIVALS, and the
+    top of the HEAP.
 
     ``marks`` of a state are notes of one step; see :mod:`harness.kernels.window_search`. ``touched`` lists states."""
 
@@ -70,7 +70,7 @@ class Room(NamedTuple):
 def opened(laid: Timeline, room: Room, which: int) -> None:
     """Put a call into its slot."""
     slot, needs, leaves = laid.calls[which, PLACE], laid.calls[which, NEEDS], laid.calls[which, LEAVES]
-    sort = LOOKS if leaves == KEEP or leaves == needs else WRITES if needs == ANY else UPDATES
+    sort = LOOKS if only_looks(needs, leaves) else WRITES if needs == ANY else UPDATES
     room.slot_call[slot] = which
     room.sets[sort, slot // WORD_BITS] |= np.int64(1) << (slot % WORD_BITS)
     last = room.listed.shape[1] - 1
@@ -81,7 +81,7 @@ def opened(laid: Timeline, room: Room, which: int) -> None:
 def closed(laid: Timeline, room: Room, which: int) -> None:
     """Take a call out of its slot."""
     slot, needs, leaves = laid.calls[which, PLACE], laid.calls[which, NEEDS], laid.calls[which, LEAVES]
-    sort = LOOKS if leaves == KEEP or leaves == needs else WRITES if needs == ANY else UPDATES
+    sort = LOOKS if only_looks(needs, leaves) else WRITES if needs == ANY else UPDATES
     room.slot_call[slot] = -1
     room.sets[sort, slot // WORD_BITS] &= ~(np.int64(1) << (slot % WORD_BITS))
     last = room.listed.shape[1] - 1
@@ -93,7 +93,7 @@ def closed(laid: Timeline, room: Room, which: int) -> None:
 def told(laid: Timeline, room: Room, which: int, what: int, sign: int) -> None:
     """Count a start or return; ``sign`` -1 takes it back."""
     needs, leaves = laid.calls[which, NEEDS], laid.calls[which, LEAVES]
-    if leaves == KEEP or leaves == needs:
+    if only_looks(needs, leaves):
         if what == START and needs >= 0:
             room.closed[needs, BEGUN] += sign
     elif what == RETURN:
@@ -118,7 +118,8 @@ def walk(laid: Timeline, room: Room, level: int) -> None:
         elif what == GUESS:
             field = laid.calls[which, PLACE]
             room.guesses[field, TOTAL] += 1
-            room.guesses[field, NEEDS], room.guesses[field, LEAVES] = laid.calls[which, NEEDS], laid.calls[which, LEAVES]
+            room.guesses[field, NEEDS] = laid.calls[which, NEEDS]
+            room.guesses[field, LEAVES] = laid.calls[which, LEAVES]
         else:
             room.guesses[laid.kinds[which, PLACE], TOTAL] = 0
         place += 1
@@ -136,7 +137,8 @@ def walk(laid: Timeline, room: Room, level: int) -> None:
         else:
             field = laid.kinds[which, PLACE]
             room.guesses[field, TOTAL] = laid.kinds[which, TOTAL]
-            room.guesses[field, NEEDS], room.guesses[field, LEAVES] = laid.kinds[which, NEEDS], laid.kinds[which, LEAVES]
+            room.guesses[field, NEEDS] = laid.kinds[which, NEEDS]
+            room.guesses[field, LEAVES] = laid.kinds[which, LEAVES]
     room.at[LEVEL] = level
 
 
@@ -187,7 +189,7 @@ def kept(room: Room, row: Longs, score: int) -> int:
     room.score[found] = score
     room.table[place] = found + 1
     room.at[KEPT] = found + 1
-    return found
+    return int(found)
 
 
 def dominates(laid: Timeline, room: Room, a: Longs, b: Longs) -> bool:
@@ -263,4 +265,4 @@ def next_of(room: Room, level: int) -> int:
         rest = melded(room, pairs, rest)
         pairs = after
     room.heads[level, HEAP] = rest
-    return top
+    return int(top)

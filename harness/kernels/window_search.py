@@ -12,8 +12,21 @@ from typing import Final
 import numpy as np
 
 from harness.kernels.calls import ANY, KEEP
-from harness.kernels.supply import CALL, ENOUGH, LEAST, READS, RETIRE, SPARE, START, WANTS
-from harness.kernels.timeline import BITS, DUE, LEAVES, NEEDS, PLACE, SHIFT, SUPPLY, TOTAL, WORD, WORD_BITS, Longs, Timeline
+from harness.kernels.supply import CALL, ENOUGH, LEAST, READS, RETIRE, SPARE, START, WANTS, only_looks
+from harness.kernels.timeline import (
+    BITS,
+    DUE,
+    LEAVES,
+    NEEDS,
+    PLACE,
+    SHIFT,
+    SUPPLY,
+    TOTAL,
+    WORD,
+    WORD_BITS,
+    Longs,
+    Timeline,
+)
 from harness.kernels.window_room import (
     BACK,
     BEGUN,
@@ -62,6 +75,7 @@ _FARTHEST: Final = 1 << 40
 
 
 def touch(room: Room, value: int) -> None:
+    """Begin the notes on a state, once for each configuration."""
     at, marks = room.at, room.marks
     if marks[value, TOLD] != at[TELL]:
         marks[value, TOLD], marks[value, MAKING], marks[value, USING], marks[value, READING] = at[TELL], 0, 0, ENOUGH
@@ -140,7 +154,7 @@ def to_waste(laid: Timeline, room: Room, value: int, state: int) -> int:
     at = laid.first[value, READS] + room.closed[value, BEGUN]
     if at < laid.first[value + 1, READS]:
         least = min(least, laid.reads[at] - made + present - 1)
-    return least
+    return int(least)
 
 
 # --- what can come next ----------------------------------------------------------------------------------
@@ -182,7 +196,7 @@ def forward(laid: Timeline, room: Room, row: Longs, level: int) -> int:
             which, what = laid.events[place] >> 2, laid.events[place] & 3
             if what == START:
                 needs, leaves, slot = laid.calls[which, NEEDS], laid.calls[which, LEAVES], laid.calls[which, PLACE]
-                if (leaves == KEEP or leaves == needs) and fits_state(needs, state):
+                if only_looks(needs, leaves) and fits_state(needs, state):
                     row[1 + slot // WORD_BITS] |= np.int64(1) << (slot % WORD_BITS)
             elif what == RETIRE:
                 field = laid.kinds[which, PLACE]
@@ -266,7 +280,7 @@ def far_from_use(room: Room, state: int) -> int:
     at = room.at
     if at[HAS_BUT] and (at[BUT_MORE] or state != at[BUT_ONE]):
         return 0
-    return room.marks[state, FAR] if room.marks[state, GOAL] == at[STAMP] else -1
+    return int(room.marks[state, FAR]) if room.marks[state, GOAL] == at[STAMP] else -1
 
 
 def expand(laid: Timeline, room: Room, level: int, made: bool, state: int) -> None:

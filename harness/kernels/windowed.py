@@ -10,6 +10,7 @@ import numpy as np
 
 from harness.kernels.calls import Budget, CallColumns, Decision
 from harness.kernels.compiling import Kernel
+from harness.kernels.memory import resident_bytes
 from harness.kernels.timeline import WORD_BITS, Timeline, timeline
 from harness.kernels.window_room import (
     DEEPEST,
@@ -40,12 +41,12 @@ def decide_windowed(calls: CallColumns, fast: Callable[[Kernel], Kernel], budget
     A negative answer is always right, but the search looks ahead: where a state is made only once it knows how long
     that must last. So the shortest failing prefix may end later than ``decided_to``, unless ``culprit`` is set.
     """
+    before = resident_bytes()
     laid, kept = timeline(calls, fast)
     levels = len(laid.returns) - 1
     if not levels:
         return Decision(True)
     room = _room(laid, calls.states, levels)
-    row_bytes = 8 * len(room.now) + 28
     room.now[0] = calls.initial << 1
     room.closed[calls.initial, MADE] = 1
     fast(forward)(laid, room, room.now, -1)
@@ -54,9 +55,8 @@ def decide_windowed(calls: CallColumns, fast: Callable[[Kernel], Kernel], budget
     room.at[KEPT] = 1
     step, rehash = fast(search), fast(rehashed)
     rehash(room.memo, 1, room.table)
-    most = min(budget.configurations, (budget.memory_mb << 20) // row_bytes)
     while True:
-        outcome = step(laid, room, min(_SLICE, most - int(room.at[VISITED]) + 1))
+        outcome = step(laid, room, min(_SLICE, budget.configurations - int(room.at[VISITED]) + 1))
         explored = int(room.at[VISITED])
         if outcome == FOUND:
             return Decision(True, explored=explored)
@@ -66,17 +66,21 @@ def decide_windowed(calls: CallColumns, fast: Callable[[Kernel], Kernel], budget
         if outcome == STUCK:
             looked_ahead = bool(len(laid.wants) or len(laid.reads))
             return Decision(False, None if looked_ahead else which, _states(room), end, explored)
-        limit = _limit(explored, most, budget)
+        limit = _limit(room, before, outcome == FULL, budget)
         if limit:
             return Decision(None, decided_to=end, explored=explored, limit=limit)
         if outcome == FULL:
             room = _grown(room, rehash)
 
 
-def _limit(explored: int, most: int, budget: Budget) -> str:
+def _limit(room: Room, before: int, grows: bool, budget: Budget) -> str:
+    """Which part of the budget is used up; "": none. Memory is what the process holds more than ``before`` (bytes), at
+    least what the search's own arrays take, and what they are about to grow by."""
+    explored, arrays = int(room.at[VISITED]), sum(array.nbytes for array in room)
     if explored > budget.configurations:
         return f"more than {budget.configurations:,} configurations"
-    if explored > most:
+    held = max(resident_bytes() - before, arrays) + (arrays if grows else 0)
+    if held > budget.memory_mb << 20:
         return f"memory limit of {budget.memory_mb:,} MB ({explored:,} configurations)"
     return "time limit" if time.monotonic() > budget.deadline_s else ""
 
