@@ -17,6 +17,7 @@ from harness.kernels.compiling import fast
 from harness.kernels.decide import decide_calls
 from harness.kernels.excerpt import excerpt
 from harness.kernels.linearize import decide
+from harness.kernels.memory import resident_bytes
 from harness.kernels.windowed import decide_windowed
 from harness.kernels.zones import decide_zones, has_zones
 from harness.model.columns import columns_of
@@ -275,6 +276,22 @@ def test_over_budget_the_prefix_is_told() -> None:
     assert by_time.valid is not False
     no_memory = decide_windowed(calls, fast, Budget(memory_mb=0))
     assert (no_memory.valid, no_memory.limit[:12]) == (None, "memory limit")
+
+
+def test_memory_is_what_the_process_really_grew_by(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = call_columns(true_register(1, 3_000, 20, 5))
+    monkeypatch.setattr("harness.kernels.windowed._SLICE", 100)
+    assert decide_windowed(calls, fast, Budget(memory_mb=64)).valid is True
+    held = iter([1 << 30, *[(1 << 30) + (65 << 20)] * 100])
+    monkeypatch.setattr("harness.kernels.windowed.resident_bytes", lambda: next(held))
+    found = decide_windowed(calls, fast, Budget(memory_mb=64))
+    assert (found.valid, found.limit[:21]) == (None, "memory limit of 64 MB")
+
+
+def test_resident_memory_follows_what_is_held() -> None:
+    before = resident_bytes()
+    held = np.ones(8 << 20, np.int64)
+    assert resident_bytes() - before > held.nbytes // 2
 
 
 # --- a kernel that is made wrong is found out ------------------------------------------------------------

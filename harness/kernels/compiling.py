@@ -4,7 +4,7 @@ A kernel is a module-level function over numpy arrays and numbers; it makes no a
 ``fast(kernel)`` is the same function compiled by numba, with every function of its own module that it calls. Numba is
 imported only then: that takes half a second, and whoever checks ten operations should not wait for it. Compiled code is
 kept beside the module, or in the user's cache folder when that is read-only, so that only the first use on a machine
-compiles.
+compiles; where neither can be written to, each process compiles for itself.
 """
 
 from __future__ import annotations
@@ -39,5 +39,8 @@ def _compiled(kernel: Any) -> Kernel:
             world[name] = _compiled(called)
     copy = FunctionType(kernel.__code__, world, kernel.__name__, kernel.__defaults__)
     copy.__module__, copy.__qualname__ = kernel.__module__, kernel.__qualname__
-    made: Kernel = numba.njit(cache=True, nogil=True, **_PLAIN)(copy)
+    try:
+        made: Kernel = numba.njit(cache=True, nogil=True, **_PLAIN)(copy)
+    except RuntimeError:  # there is no folder to keep compiled code in
+        made = numba.njit(nogil=True, **_PLAIN)(copy)
     return made
