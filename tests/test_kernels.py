@@ -267,13 +267,14 @@ def test_hundreds_of_pending_writes_do_not_explode(values: int) -> None:
     assert decide_windowed(calls, fast, Budget(1_000_000)).valid is True
 
 
-def test_over_budget_the_prefix_is_told() -> None:
+def test_over_budget_the_prefix_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = call_columns(true_register(1, 3_000, 20, 5))
     found = decide_windowed(calls, fast, Budget(configurations=500))
     assert (found.valid, found.limit) == (None, "more than 500 configurations")
     assert 0 < found.decided_to < int(calls.start[-1])
     by_time = decide_windowed(calls, fast, Budget(deadline_s=0.0))
     assert by_time.valid is not False
+    monkeypatch.setattr("harness.kernels.windowed._SLICE", 100)
     no_memory = decide_windowed(calls, fast, Budget(memory_mb=0))
     assert (no_memory.valid, no_memory.limit[:12]) == (None, "memory limit")
 
