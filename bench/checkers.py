@@ -98,7 +98,7 @@ def register(
                 state = new
             end[row] = position
             position, done, is_open, open_by_seat[seat] = position + 1, done + 1, is_open - 1, -1
-    for row, (verb, said, saw) in zip(range(began, operations), ((1, 1, 0), (1, 2, 0), (0, 0, 1)), strict=True):
+    for row, (verb, said, saw) in enumerate(((1, 1, 0), (1, 2, 0), (0, 0, 1))[:planted], began):
         f[row], value[row], result[row], start[row], end[row] = verb, said, saw, position, position + 1
         position += 2
     kinds = np.where(end == NEVER, INFO_CODE, OK_CODE).astype(np.int8)
