@@ -50,9 +50,19 @@ class Row:
 # --- registers -------------------------------------------------------------------------------------------
 
 
-def register(operations: int, clients: int, values: int, seed: int = 1, unsure: int = 0, cas: bool = True) -> Columns:
+def register(
+    operations: int,
+    clients: int,
+    values: int,
+    seed: int = 1,
+    unsure: int = 0,
+    cas: bool = True,
+    stale: bool = False,
+) -> Columns:
     """What clients of a true register see, every operation acknowledged. ``values`` 0: each written value is new, and a
-    compare-and-set expects what the register holds. ``unsure`` writes at the start stay pending for ever."""
+    compare-and-set expects what the register holds. ``unsure`` writes at the start stay pending for ever.
+    ``stale``: the last three calls, one after the other, write 1, write 2 and read 1."""
+    planted = 3 if stale else 0
     rng = random.Random(seed)
     draw, pick = rng.random, rng.randrange
     f, value, result, process = (np.zeros(operations, np.int32) for _ in range(4))
@@ -65,10 +75,10 @@ def register(operations: int, clients: int, values: int, seed: int = 1, unsure: 
         position, began = position + 1, began + 1
     fresh, open_by_seat = unsure, [-1] * clients
     is_open = 0
-    while began < operations or is_open:
+    while began < operations - planted or is_open:
         seat = pick(clients)
         row = open_by_seat[seat]
-        if row < 0 and began < operations:
+        if row < 0 and began < operations - planted:
             chance = draw()
             f[began] = 0 if chance < 0.5 else 1 if chance < 0.75 or not cas else 2
             fresh += 1
@@ -88,6 +98,9 @@ def register(operations: int, clients: int, values: int, seed: int = 1, unsure: 
                 state = new
             end[row] = position
             position, done, is_open, open_by_seat[seat] = position + 1, done + 1, is_open - 1, -1
+    for row, (verb, said, saw) in enumerate(((1, 1, 0), (1, 2, 0), (0, 0, 1))[:planted], began):
+        f[row], value[row], result[row], start[row], end[row] = verb, said, saw, position, position + 1
+        position += 2
     kinds = np.where(end == NEVER, INFO_CODE, OK_CODE).astype(np.int8)
     names: list[Any] = [None, *range(1, plain + 1), *((old or None, new) for old, new in pairs)]
     none = np.full(operations, -1, np.int64)
@@ -122,6 +135,9 @@ def growth(family: str, sizes: Sequence[int], clients: int, values: int, **more:
 REGISTERS = [
     lin("cas-register 10,000 ops, 5 values, c10", 0.1, 1024, 10_000, 10, 5),
     lin("cas-register 10,000 ops, 5 values, c50", 1.0, 1024, 10_000, 50, 5),
+    lin("cas-register 10,000 ops, 5 values, c10, stale", 0.1, 1024, 10_000, 10, 5, stale=True),
+    lin("cas-register 10,000 ops, 5 values, c20, stale", 1.0, 1024, 10_000, 20, 5, stale=True),
+    lin("cas-register 10,000 ops, 5 values, c50, stale", 1.0, 1024, 10_000, 50, 5, stale=True),
     lin("cas-register 30,000 ops, distinct values, c10", 0.3, 300, 30_000, 10, 0),
     lin("cas-register 1,000,000 ops, 5 values, c20", 10, 1024, 1_000_000, 20, 5),
     lin("cas-register 1,000,000 ops, 5 values, c50", 10, 1024, 1_000_000, 50, 5),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Final
 
-from harness import registry, topologies
+from harness import judges, registry, topologies
 from harness.contracts import Installed
 from harness.errors import TestbedError
 from harness.testbeds.powers import Power
@@ -12,11 +14,31 @@ from harness.testbeds.powers import Power
 KINDS: Final = {"targets": "target", "workloads": "workload", "faults": "fault", "reports": "renderer"}
 
 
-def everything() -> dict[str, dict[str, str]]:
-    """Kind to name to one sentence; topologies included. A plugin that does not load raises PluginError."""
-    found = {kind: {name: registry.sentence(one, name) for name in registry.names(one)} for kind, one in KINDS.items()}
-    found["topologies"] = _topologies()
-    return found
+def everything(kind: str | None = None) -> dict[str, dict[str, str]]:
+    """Kind to name to one sentence, of every ``kind`` or one. A plugin that does not load raises PluginError, an
+    unknown kind UsageError."""
+    found: dict[str, Callable[[], dict[str, dict[str, str]]]] = {
+        **{each: partial(_plugins, each, one) for each, one in KINDS.items()},
+        "topologies": lambda: {"topologies": _topologies()},
+        "models": _models,
+    }
+    wanted = [registry.pick("kind", kind, found)] if kind else found
+    return {name: entries for each in wanted for name, entries in found[each]().items()}
+
+
+def _plugins(kind: str, one: str) -> dict[str, dict[str, str]]:
+    return {kind: {name: registry.sentence(one, name) for name in registry.names(one)}}
+
+
+def _models() -> dict[str, dict[str, str]]:
+    """The models of ``rift check``, each with the names of its options, and what the options mean."""
+    models = {name: _model(judge) for name, judge in sorted(judges.MODELS.items())}
+    return {"models": models, "model_options": {f"-o {name}=": says for name, says in judges.OPTIONS.items()}}
+
+
+def _model(judge: judges.Judge) -> str:
+    options = ", ".join(judges.options_of(judge))
+    return f"{judge.says} (-o {options})" if options else judge.says
 
 
 def servers() -> tuple[Power, ...]:
@@ -37,7 +59,7 @@ def as_text(found: dict[str, dict[str, str]]) -> str:
     """The same for people."""
     lines: list[str] = []
     for kind, entries in found.items():
-        lines.append(f"{kind}:")
+        lines.append(f"{kind.replace('_', ' ')}:")
         lines += [f"  {name:<24} {sentence}" for name, sentence in entries.items()]
         lines.append("")
     return "\n".join(lines).rstrip()

@@ -30,6 +30,9 @@ app = typer.Typer(
 # click.ClickException: newer versions of typer carry a click of their own, where nobody else should look for it.
 _WRONG_USAGE: Any = next(each for each in typer.BadParameter.__mro__ if each.__name__ == "ClickException")
 
+_CTRL_C = 130
+"""What typer makes of a KeyboardInterrupt."""
+
 Store = Annotated[Path | None, typer.Option("--store", help="Where runs are kept. [default: ./store]")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 
@@ -107,36 +110,56 @@ def check(
     history: Annotated[
         str, typer.Argument(metavar="FILE|RUN", help="A history file; or a run: its folder, its name, or `latest`.")
     ] = "latest",
-    model: Annotated[str | None, typer.Option(help="What a recorded history is judged as, e.g. cas-register.")] = None,
-    initial: Annotated[str | None, typer.Option(help="The model's first value, in JSON or EDN. [default: nil]")] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="What a recorded history is judged as: a name from `rift list models`, or a file of yours."),
+    ] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option("--option", "-o", help="An option of the model, name=value; see `rift list models`."),
+    ] = None,
+    initial: Annotated[str | None, typer.Option(help="The same as -o initial=V: the first value, JSON or EDN.")] = None,
     consistency: Annotated[
-        str | None, typer.Option(help="Models that transactions must keep, with commas between.")
+        str | None, typer.Option(help="The same as -o consistency=A,B: what transactions must keep.")
     ] = None,
     keyed: Annotated[bool, typer.Option("--keyed", help="Values have the form [key value].")] = False,
-    time_limit: Annotated[float | None, typer.Option(help="Seconds; beyond, the verdict is unknown.")] = None,
-    memory: Annotated[int | None, typer.Option(help="Megabytes; beyond, the verdict is unknown.")] = None,
+    time_limit: Annotated[
+        float | None,
+        typer.Option(min=0.001, max=1e6, help="Seconds for each checker; beyond, it says unknown. [default: 300]"),
+    ] = None,
+    memory: Annotated[int | None, typer.Option(min=1, help="Megabytes of a search; beyond, it says unknown.")] = None,
+    html: Annotated[
+        Path | None, typer.Option(metavar="PAGE", help="Also write the explanation as an interactive page.")
+    ] = None,
     store: Store = None,
     json: Json = False,
 ) -> int:
-    """Judge a recorded history by a model, or an old run again; nothing is started."""
+    """Judge a recorded history by a model, or an old run again; nothing is started.
+
+    Exit codes: 0 valid, 1 invalid, 2 unknown, 3 the harness failed, 4 wrong usage or a malformed file.
+    """
     root = store or Path("store")
+    given: dict[str, str] = {}
+    if option:
+        from harness import planning  # loads targets' contracts, which no history needs
+
+        given |= planning.options(option)
+    given |= {name: text for name, text in (("initial", initial), ("consistency", consistency)) if text is not None}
     if model is None and not Path(history).is_file():
-        from harness import execute, experiment
+        from harness import execute
         from harness import store as runs
 
-        if initial or consistency or keyed or time_limit or memory:
+        if given or keyed or memory or html:
             raise UsageError("a run is judged by its own workload: give --model to judge it in another way")
-        return execute.show(execute.reported(experiment.judged(runs.find(root, history))), json)
+        return execute.check(runs.find(root, history), json, time_limit)
     from harness import judging
 
-    options = judging.Options(
-        initial=None if initial is None else judging.value(initial),
-        consistency=tuple(filter(None, (consistency or "").split(","))),
-        time_limit_s=time_limit,
-        memory_mb=memory,
-        keyed=keyed,
-    )
-    judged = judging.check_file(history, root, model, options)
+    if html is not None:
+        judging.place(html, history)
+    judged = judging.check_file(history, root, model, judging.asked(model, given, time_limit, memory, keyed))
+    if html is not None:
+        judging.write_page(judged, history, html, given, ["rift", *sys.argv[1:]])
+        print(f"the explanation as a page: {html}", file=sys.stderr)
     _tell(judged.as_data(), lambda _: judged.as_text(), json)
     return judged.verdict.valid.exit_code
 
@@ -151,6 +174,7 @@ def convert(
     """Write a recorded history in another format."""
     from harness import judging
 
+    judging.place(out, history)
     events = judging.convert(judging.source(history, store or Path("store")), out, to)
     print(f"{events:,} events in {out}", file=sys.stderr)
     return 0
@@ -204,11 +228,16 @@ def report(
 
 
 @app.command("list")
-def list_(json: Json = False) -> int:
-    """Show every target, workload, fault, topology and report format."""
+def list_(
+    kind: Annotated[
+        str | None, typer.Argument(help="targets, workloads, faults, topologies, reports or models. [default: all]")
+    ] = None,
+    json: Json = False,
+) -> int:
+    """Show every target, workload, fault, topology, report format and model, or one kind of them."""
     from harness import catalogue
 
-    return _tell(catalogue.everything(), catalogue.as_text, json)
+    return _tell(catalogue.everything(kind), catalogue.as_text, json)
 
 
 @app.command()
@@ -289,6 +318,8 @@ def main() -> None:
 def _exit_code(arguments: list[str]) -> int:
     try:
         code = typer.main.get_command(app).main(arguments, prog_name="rift", standalone_mode=False)
+        if code == _CTRL_C:
+            raise KeyboardInterrupt
         return code if isinstance(code, int) else 0
     except _WRONG_USAGE as error:
         error.show()

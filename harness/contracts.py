@@ -21,7 +21,7 @@ from harness.model.attestation import Symptom as Symptom  # faults speak it; the
 from harness.model.claims import Claims
 from harness.model.history import History
 from harness.model.op import Op
-from harness.model.run import Run
+from harness.model.run import Recorded, Run
 from harness.model.seeds import Rng
 from harness.model.topology import LinkProfile, Node, Topology
 from harness.model.verdict import Verdict
@@ -342,3 +342,10 @@ class Renderer(Protocol):
     help: str
 
     def render(self, run: Run) -> Path | str: ...
+
+
+@runtime_checkable
+class Explains(Protocol):
+    """A renderer that can also tell of a verdict on a recorded history."""
+
+    def explain(self, told: Recorded) -> str: ...

@@ -15,12 +15,13 @@ import msgspec
 import uvloop
 
 from harness import experiment, planning, registry, store
+from harness.checkers.judge import LIMIT_S
 from harness.console import Console
 from harness.model.plan import Plan
 from harness.model.run import Run
 from harness.model.verdict import Valid
 from harness.store import RunFolder
-from harness.testbeds import processes
+from harness.testbeds import leases, processes
 
 ALWAYS: Final = ("html", "junit")
 """Reports that every run gets."""
@@ -108,6 +109,21 @@ def show(run: Run, json: bool) -> int:
         print(f"rift: cannot be shown: {type(error).__name__}: {error}", file=sys.stderr)
         print(msgspec.json.encode({"valid": run.valid, "folder": str(run.folder)}).decode())
     return run.valid.exit_code
+
+
+def check(folder: RunFolder, json: bool, limit_s: float | None = None) -> int:
+    """Judge a stored run again, write its reports, print the outcome and return the exit code. One that still goes on
+    is left alone: its verdicts are its own to write."""
+    if leases.is_running(folder.path):
+        cause = f"the run {folder.path} is still going on; it is judged when it ends"
+        told = {"valid": Valid.UNKNOWN, "cause": cause, "folder": str(folder.path)}
+        print(
+            msgspec.json.encode(told).decode()
+            if json
+            else f"UNKNOWN\n{cause}. Its history so far, by a model:\n  rift check {folder.path} --model NAME"
+        )
+        return Valid.UNKNOWN.exit_code
+    return show(reported(experiment.judged(folder, limit_s or LIMIT_S)), json)
 
 
 def demo(root: Path) -> int:

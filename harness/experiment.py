@@ -26,7 +26,7 @@ from harness.checkers.attested import Attested
 from harness.checkers.availability import Availability
 from harness.checkers.died import Died
 from harness.checkers.errors import Errors
-from harness.checkers.judge import judge
+from harness.checkers.judge import LIMIT_S, judge
 from harness.checkers.recovery import Recovery
 from harness.checkers.stats import Stats
 from harness.contracts import Fault, Leads, Seat, Shape, Target, Workload
@@ -269,8 +269,8 @@ async def _missing(target: Target, seat: Seat) -> str:
 # --- judging -------------------------------------------------------------------------------------------
 
 
-def judge_run(run: Run) -> tuple[Verdict, ...]:
-    """What the checkers say about a run's history; starts nothing.
+def judge_run(run: Run, limit_s: float = LIMIT_S) -> tuple[Verdict, ...]:
+    """What the checkers say about a run's history, each within ``limit_s`` seconds; starts nothing.
 
     A finding about a promise that the target does not make is reported and changes no outcome; when it was the only
     promise, nothing is called true, because nothing was judged. When the history itself is unsound nothing is decided,
@@ -281,9 +281,9 @@ def judge_run(run: Run) -> tuple[Verdict, ...]:
     claimed = parts.workload.promise in claims
     verdicts = [
         verdict if claimed else msgspec.structs.replace(verdict, judged=False)
-        for verdict in judge(run.history, parts.workload.checkers())
+        for verdict in judge(run.history, parts.workload.checkers(), limit_s)
     ]
-    common = judge(run.history, _common(run.plan.faults))
+    common = judge(run.history, _common(run.plan.faults), limit_s)
     if not claimed:
         common = [msgspec.structs.replace(v, judged=False) if v.valid is Valid.TRUE else v for v in common]
     verdicts += [*common, kept_up(run.measurements)]
@@ -322,10 +322,11 @@ def _unknown(verdict: Verdict, why: str) -> Verdict:
     return msgspec.structs.replace(verdict, valid=Valid.UNKNOWN, cause=f"{why}; up to there: {verdict.summary}")
 
 
-def judged(folder: RunFolder) -> Run:
-    """Load the run in ``folder``, judge it, save the verdicts, and return it with them."""
+def judged(folder: RunFolder, limit_s: float = LIMIT_S) -> Run:
+    """Load the run in ``folder``, judge it, save the verdicts, and return it with them; ``limit_s`` is for each
+    checker."""
     run = store.load(folder, with_verdicts=False)
-    verdicts = judge_run(run)
+    verdicts = judge_run(run, limit_s)
     store.save_verdicts(folder, verdicts)
     return msgspec.structs.replace(run, verdicts=verdicts)
 

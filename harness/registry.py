@@ -83,14 +83,23 @@ def renderer(name: str) -> Renderer:
     return _shaped(found, ("name", "help", "render"), name)
 
 
+def own_file(kind: str, path: str) -> ModuleType:
+    """The module in a file of yours. Raises UsageError when there is none, PluginError when it does not load."""
+    return _module(path, kind)
+
+
 def pick(kind: str, name: str, known: Iterable[str]) -> str:
     """``name`` when it is known; otherwise a UsageError that suggests the nearest."""
     names = sorted(known)
     if name in names:
         return name
-    near = get_close_matches(name, names, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    raise UsageError(f"unknown {kind} {name!r}: {hint}Known: {', '.join(names)}")
+    raise UsageError(f"unknown {kind} {name!r}: {nearest(name, names)}Known: {', '.join(names)}")
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """``did you mean 'x'? ``, or nothing when no name is near."""
+    near = get_close_matches(name, list(names), n=1, cutoff=0.5)
+    return f"did you mean {near[0]!r}? " if near else ""
 
 
 def _module(name: str, kind: str) -> ModuleType:

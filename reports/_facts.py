@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -61,6 +61,16 @@ class FaultFact(msgspec.Struct, frozen=True, kw_only=True):
         return self.window is not None and self.window[0] <= end_ns and start_ns <= self.window[1]
 
 
+class Around(Protocol):
+    """What pictures of an excerpt know besides: the regions in their order, and the faults."""
+
+    @property
+    def regions(self) -> tuple[str, ...]: ...
+
+    @property
+    def faults(self) -> tuple[FaultFact, ...]: ...
+
+
 class Facts:
     """A run's derived facts, computed once and shared by everything that one renderer draws."""
 
@@ -73,8 +83,8 @@ class Facts:
             self.operations = ()
             self.unreadable = f"The history does not pair into operations: {error}."
         self.end_ns: int = run.history.end_ns
-        self.faults = tuple(_faults(run))
-        self.regions = _regions(run, self.operations)
+        self.faults: tuple[FaultFact, ...] = tuple(_faults(run))
+        self.regions: tuple[str, ...] = _regions(run, self.operations)
         self.nodes_of = _nodes_by_region(run)
         self.tally: Counter[tuple[str, str, str]] = Counter((op.f, op.type, op.region) for op in self.operations)
 

@@ -11,8 +11,10 @@ from harness.model.history import NEVER_NS
 from harness.model.verdict import Excerpt, Marked
 
 from ._axis import CHARACTER_PX, Broken, Gap, rows
-from ._facts import Facts, FaultFact, is_open
+from ._clock import STEP_NS, placed
+from ._facts import Around, FaultFact, is_open
 from ._markup import Html, el, join, number
+from ._orders import Reach, draw_points, draw_way
 from ._words import lasting, moment, phrase, short
 
 WIDTH, LEFT, RIGHT = 1000.0, 168.0, 14.0
@@ -62,9 +64,11 @@ def bar_label(marked: Marked) -> str:
     return short(phrase(marked.operation), 28) + mark
 
 
-def describe(marked: Marked) -> str:
+def describe(marked: Marked, timed: bool = True) -> str:
     """An operation of the picture in one sentence, for tooltips and screen readers."""
     op = marked.operation
+    if not timed:
+        return marked.note or f"client {op.process}: {phrase(op)}"
     where = f" in {op.region}" if op.region else ""
     node = f" at {op.node}" if op.node else ""
     if op.seen_end_ns == NEVER_NS:
@@ -78,28 +82,45 @@ def describe(marked: Marked) -> str:
     return f"client {op.process}{where}{node}: {phrase(op)}, from {moment(op.start_ns)}, {end}{extra}{note}"
 
 
-def draw_lanes(excerpt: Excerpt, facts: Facts) -> Html:
+def draw_lanes(excerpt: Excerpt, around: Around) -> Html:
     """The picture as one SVG element."""
-    axis = excerpt_axis(excerpt, LEFT, WIDTH - RIGHT, GAP)
-    names = _fault_names(axis, facts)
-    top = (max((row for _, _, row in names), default=0) + 1) * NAME_ROW + 4
-    lanes = list(_lanes(excerpt, facts.regions, axis, top + 8))
+    drawn, events = placed(excerpt)
+    axis = excerpt_axis(drawn, LEFT, WIDTH - RIGHT, GAP)
+    names = _fault_names(axis, around) if not events else []
+    top = (max((row for _, _, row in names), default=0) + 1) * NAME_ROW + 4 if names else 4.0
+    lanes = list(_lanes(drawn, around.regions, axis, top + 8))
     bottom = lanes[-1].y + lanes[-1].height + 4
     height = bottom + 26
+    number_of = {id(marked): at for at, marked in enumerate(drawn.operations)}
+    reach = {
+        number_of[id(bar.marked)]: Reach(bar.x0, bar.x1, _bar_top(lane, bar) + 14 + BAR / 2)
+        for lane in lanes
+        for bar in lane.bars
+    }
     return el(
         "svg",
         el("title", excerpt.title),
         *(_fault_band(axis, fault, top, bottom) for fault, _, _ in names),
         *(el("text", name, x=x, y=(row + 1) * NAME_ROW, class_="fault-name") for (_, (x, name), row) in names),
-        _time_ticks(axis, top, bottom),
-        *(_draw_lane(lane, lanes[i - 1].region if i else None, facts.regions) for i, lane in enumerate(lanes)),
+        _event_ticks(axis, events, top, bottom) if events else _time_ticks(axis, top, bottom),
+        *(_draw_lane(lane, lanes[i - 1].region if i else None, around.regions) for i, lane in enumerate(lanes)),
         *(_draw_gap(gap, top, bottom) for gap in axis.gaps),
-        *(_draw_bar(bar, lane.y + PAD + bar.row * ROW) for lane in lanes for bar in lane.bars),
+        *(draw_way(order, at, reach) for at, order in enumerate(excerpt.orders)),
+        *(
+            _draw_bar(bar, _bar_top(lane, bar), number_of[id(bar.marked)], not events)
+            for lane in lanes
+            for bar in lane.bars
+        ),
+        *(draw_points(order, at, reach) for at, order in enumerate(excerpt.orders)),
         viewBox=f"0 0 {WIDTH:.0f} {height:.0f}",
         class_="lanes",
         role="group",
         aria_label=f"Picture of the violation: {excerpt.title}",
     )
+
+
+def _bar_top(lane: _Lane, bar: _Bar) -> float:
+    return lane.y + PAD + bar.row * ROW
 
 
 def _lanes(excerpt: Excerpt, regions: tuple[str, ...], axis: Broken, y: float) -> Iterator[_Lane]:
@@ -130,20 +151,20 @@ def _px(label: str) -> float:
 
 
 def _draw_lane(lane: _Lane, region_above: str | None, regions: tuple[str, ...]) -> Html:
-    swatch = regions.index(lane.region) % 8 if lane.region in regions else 0
+    swatch = f"r{regions.index(lane.region) % 8}" if lane.region in regions else "nowhere"
     node = f" · {lane.node}" if lane.node else ""
     middle = lane.y + PAD + 21
     heading = lane.region != region_above and lane.region
     return el(
         "g",
         el("rect", x=0.0, y=lane.y, width=WIDTH, height=lane.height, class_="lane"),
-        el("rect", x=0.0, y=lane.y, width=4.0, height=lane.height, class_=f"r{swatch}"),
+        el("rect", x=0.0, y=lane.y, width=4.0, height=lane.height, class_=swatch),
         el("text", lane.region, x=14.0, y=lane.y + 15, class_="region") if heading else None,
         el("text", f"client {lane.process}{node}", x=14.0, y=middle + (8 if heading else 0), class_="who"),
     )
 
 
-def _draw_bar(bar: _Bar, y: float) -> Html:
+def _draw_bar(bar: _Bar, y: float, which: int, timed: bool) -> Html:
     marked, top = bar.marked, y + 14
     kind = f"bar {marked.mark} {marked.operation.type}"
     shape = (
@@ -153,14 +174,15 @@ def _draw_bar(bar: _Bar, y: float) -> Html:
     )
     return el(
         "g",
-        el("title", describe(marked)),
+        el("title", describe(marked, timed)),
         el("rect", x=bar.x0 - 2, y=y, width=max(bar.x1 - bar.x0, _px(bar.label)) + 4, height=ROW, class_="area"),
         shape,
         el("text", bar.label, x=bar.label_x, y=y + 10),
         class_=f"hit {kind}",
         tabindex="0",
         role="img",
-        aria_label=describe(marked),
+        aria_label=describe(marked, timed),
+        data_op=str(which),
     )
 
 
@@ -170,9 +192,9 @@ def _open_bar(bar: _Bar, top: float) -> Html:
     return el("path", d=f"M{x1} {number(top)}H{x0}V{low}H{x1}L{number(bar.x1)} {mid}Z", class_="open")
 
 
-def _fault_names(axis: Broken, facts: Facts) -> list[tuple[FaultFact, tuple[float, str], int]]:
+def _fault_names(axis: Broken, around: Around) -> list[tuple[FaultFact, tuple[float, str], int]]:
     """The faults that the picture shows, each with its label's place, text and row. A lone fault tells its victim."""
-    shown = [fault for fault in facts.faults if fault.window is not None and axis.shows(*fault.window)]
+    shown = [fault for fault in around.faults if fault.window is not None and axis.shows(*fault.window)]
     shown.sort(key=lambda fault: fault.start_ns or 0)
     labels: list[tuple[float, str]] = []
     for fault in shown:
@@ -202,6 +224,19 @@ def _time_ticks(axis: Broken, top: float, bottom: float) -> Html:
         marks.append(el("line", x1=x, x2=x, y1=top, y2=bottom, class_="grid"))
         if not any(gap.start - 20 < x < gap.stop + 20 for gap in axis.gaps):
             marks.append(el("text", f"{tick / NS_PER_S:.{decimals}f} s", x=x, y=bottom + 16, class_="tick middle"))
+    return join(*marks)
+
+
+def _event_ticks(axis: Broken, events: list[int], top: float, bottom: float) -> Html:
+    """The numbers of events, where there is room for them."""
+    marks: list[Html] = []
+    free = 0.0
+    for at, event in enumerate(events):
+        x = axis(at * STEP_NS)
+        marks.append(el("line", x1=x, x2=x, y1=top, y2=bottom, class_="grid"))
+        if x - 30 >= free:
+            marks.append(el("text", f"event {event}", x=min(x, WIDTH - 30), y=bottom + 16, class_="tick middle"))
+            free = x + 30
     return join(*marks)
 
 

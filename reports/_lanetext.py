@@ -8,6 +8,7 @@ from harness.model.clock import NS_PER_S
 from harness.model.verdict import Excerpt, Marked
 
 from ._axis import Broken, rows
+from ._clock import STEP_NS, placed
 from ._facts import Facts, is_open
 from ._lanes import bar_label, excerpt_axis, lane_order
 from ._words import clean, lasting
@@ -19,6 +20,7 @@ LEAST_WIDTH = 30
 
 def draw_lanes(excerpt: Excerpt, facts: Facts, width: int) -> Iterator[tuple[str, str]]:
     """Lines at most ``width`` wide (unless that is hopelessly narrow) with the style of each."""
+    excerpt, events = placed(excerpt)
     lanes = lane_order(excerpt, facts.regions)
     names = [clean(f"  {region} client {process}".rstrip()) for region, process, _ in lanes]
     left = max(map(len, names)) + 2
@@ -33,13 +35,13 @@ def draw_lanes(excerpt: Excerpt, facts: Facts, width: int) -> Iterator[tuple[str
             yield _overlay([(left, "")], [(int(axis(m.operation.start_ns)), bar_label(m)) for m in mine], stop), style
             bars = [(int(axis(m.operation.start_ns)), _bar(m, axis, stop)) for m in mine]
             yield _overlay([(0, name if row == 0 else "")], bars, stop), style
-    for fault in facts.faults:
+    for fault in facts.faults if not events else ():
         if fault.window is not None and axis.shows(*fault.window):
             x0, x1 = (int(axis(time_ns)) for time_ns in fault.window)
             mark = "·" if fault.effective is False else "░"
             yield _overlay([(0, f"  {fault.id}")], [(x0, mark * max(x1 - x0, 1))], stop), "yellow"
             yield _overlay([], [(left, clean(f"{fault.label}: {fault.aim}"))], stop), "yellow"
-    yield _ticks(axis, left, stop), "dim"
+    yield _events(axis, events, stop) if events else _ticks(axis, left, stop), "dim"
     yield "  █ cannot be explained   ▓ contradicts it   ─ other   ▷ may take effect at any later time", "dim"
 
 
@@ -76,3 +78,13 @@ def _ticks(axis: Broken, left: int, stop: int) -> str:
     hidden = ", ".join(lasting(gap.hidden_ns) for gap in axis.gaps)
     line = _overlay([], marks, stop)
     return f"{line}\n{' ' * left}⋯ stands for {hidden} without any of these operations" if hidden else line
+
+
+def _events(axis: Broken, events: list[int], stop: int) -> str:
+    marks, free = [], 0
+    for at, event in enumerate(events):
+        x = int(axis(at * STEP_NS))
+        if x >= free:
+            marks.append((x, f"#{event}"))
+            free = x + len(f"#{event}") + 2
+    return _overlay([], marks, stop)

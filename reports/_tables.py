@@ -185,11 +185,13 @@ def operation_table(facts: Facts) -> Html:
 def excerpt_table(excerpt: Excerpt) -> Html:
     """The picture's operations as text."""
     lines: list[Sequence[Child]] = []
-    for marked in sorted(excerpt.operations, key=lambda m: m.operation.start_ns):
+    for marked in sorted(excerpt.operations, key=lambda m: (m.operation.start_ns, m.operation.start_index)):
         op = marked.operation
-        took = "open" if is_open(op) else lasting(op.end_ns - op.start_ns)
+        timed = op.start_ns >= 0
+        took = "open" if is_open(op) else lasting(op.end_ns - op.start_ns) if timed else "–"
+        begun = moment(op.start_ns) if timed else f"event {op.start_index + 1}"
         where = " · ".join(part for part in (op.region, op.node) if part)
         note = " ".join(part for part in (marked.note, op.error) if part)
-        lines.append((moment(op.start_ns), f"client {op.process}", where, bar_label(marked), op.type, took, note))
+        lines.append((begun, f"client {op.process}", where, bar_label(marked), op.type, took, note))
     heads = ("Start", "Client", "Where", "Operation", "Outcome", "Took", "Note")
     return table("Operations in the picture", heads, lines, frozenset({0, 5}))

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Iterator
-from hashlib import sha256
 from pathlib import Path
 
-from harness.model.run import Run
-from harness.model.verdict import Excerpt, Verdict
+from harness.model.run import Recorded, Run
 
+from ._evidence import evidence
 from ._facts import Facts
-from ._lanes import draw_lanes
-from ._markup import Child, Html, el, join
+from ._markup import Html, el, join
+from ._page import document, fact_list, section
+from ._recorded import recorded_page
 from ._story import caveats, check_command, headline, replay_command
 from ._tables import (
-    excerpt_table,
     fault_table,
-    fold,
     harness_sentences,
     link_table,
     operation_table,
@@ -26,11 +23,6 @@ from ._tables import (
 )
 from ._timeline import draw_timeline
 from ._words import count, lasting
-
-ASSETS = Path(__file__).parent / "assets"
-SHOWN_EXCERPTS = 2
-"""Violations drawn openly; further ones are folded."""
-MOST_EXCERPTS = 12
 
 
 class HtmlReport:
@@ -44,47 +36,28 @@ class HtmlReport:
         path.write_text(page(run), encoding="utf-8")
         return path
 
+    def explain(self, told: Recorded) -> str:
+        """The page about a verdict on a recorded history."""
+        return recorded_page(told)
+
 
 def page(run: Run) -> str:
-    """The whole document."""
+    """The whole document about a run."""
     facts = Facts(run)
-    style = (ASSETS / "report.css").read_text(encoding="utf-8")
-    script = (ASSETS / "report.js").read_text(encoding="utf-8")
-    # Only these two texts may style or run: whatever a system under test put into a value stays dead text.
-    policy = f"default-src 'none'; style-src {_digest(style)}; script-src {_digest(script)}"
-    head = el(
-        "head",
-        el("meta", charset="utf-8"),
-        el("meta", http_equiv="Content-Security-Policy", content=policy),
-        el("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        el("meta", name="color-scheme", content="light dark"),
-        el("title", str(headline(facts))),
-        el("style", Html(style)),
-    )
-    body = el("body", el("main", _top(facts), *_sections(facts)), _foot(run), el("script", Html(script)))
-    return f"<!DOCTYPE html>\n{el('html', head, body, lang='en')}\n"
-
-
-def _digest(text: str) -> str:
-    return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
+    return document(str(headline(facts)), el("main", _top(facts), *_sections(facts)), _foot(run))
 
 
 def _sections(facts: Facts) -> Iterator[Html]:
-    yield _evidence(facts)
-    yield _section("Over time", *_over_time(facts))
-    yield _section("Verdicts", verdict_table(facts))
-    yield _section("Faults", fault_table(facts))
-    yield _section("Operations", operation_table(facts))
+    yield evidence(facts.excerpts, facts)
+    yield section("Over time", *_over_time(facts))
+    yield section("Verdicts", verdict_table(facts))
+    yield section("Faults", fault_table(facts))
+    yield section("Operations", operation_table(facts))
     measured = el("div", link_table(facts), traffic_table(facts), class_="pair")
     sentences = [el("p", sentence) for sentence in harness_sentences(facts)]
     if sentences or "<table" in measured:
-        yield _section("Network and harness", *sentences, measured)
-    yield _section("Run it again", *_again(facts.run))
-
-
-def _section(title: str, *children: Child) -> Html:
-    filled = [child for child in children if child]
-    return el("section", el("h2", title), *filled) if filled else Html()
+        yield section("Network and harness", *sentences, measured)
+    yield section("Run it again", *_again(facts.run))
 
 
 def _top(facts: Facts) -> Html:
@@ -117,52 +90,7 @@ def _key_facts(facts: Facts) -> Html:
         ("Lasted", lasting(facts.end_ns)),
         ("Seed", str(plan.seed)),
     )
-    return el("dl", *(el("div", el("dt", name), el("dd", value)) for name, value in pairs), class_="facts")
-
-
-def _evidence(facts: Facts) -> Html:
-    found = facts.excerpts
-    if not found:
-        return Html()
-    drawn = [_excerpt(facts, verdict, excerpt) for verdict, excerpt in found[:SHOWN_EXCERPTS]]
-    more = [_excerpt(facts, verdict, excerpt) for verdict, excerpt in found[SHOWN_EXCERPTS:MOST_EXCERPTS]]
-    hidden = len(found) - MOST_EXCERPTS
-    return _section(
-        "What went wrong",
-        *drawn,
-        fold(f"{count(len(more), 'more violation')}", *more) if more else None,
-        el("p", f"{count(hidden, 'further violation')} not drawn; see `rift check`.") if hidden > 0 else None,
-    )
-
-
-def _excerpt(facts: Facts, verdict: Verdict, excerpt: Excerpt) -> Html:
-    key = "" if excerpt.key is None else f" · key {excerpt.key}"
-    reported = "" if verdict.judged else " · only reported"
-    if not excerpt.operations:
-        return el("article", el("h3", excerpt.title), _steps(excerpt))
-    return el(
-        "article",
-        el("h3", excerpt.title, el("span", f"{verdict.checker}{key}{reported}", class_="quiet")),
-        el("figure", el("div", draw_lanes(excerpt, facts), class_="scroll"), _lane_legend()),
-        _steps(excerpt),
-        fold(f"The {count(len(excerpt.operations), 'operation')} as a table", excerpt_table(excerpt)),
-    )
-
-
-def _steps(excerpt: Excerpt) -> Html:
-    return el("ol", *(el("li", step) for step in excerpt.steps), class_="steps") if excerpt.steps else Html()
-
-
-def _lane_legend() -> Html:
-    keys = (("culprit", "cannot be explained"), ("witness", "contradicts it"), ("context", "other operations"))
-    marks = (el("span", el("i", class_=f"key {kind}"), label) for kind, label in keys)
-    return el(
-        "figcaption",
-        *marks,
-        el("span", el("i", class_="key open"), "open end: may take effect at any later time"),
-        el("span", el("i", class_="key fault"), "fault"),
-        class_="legend",
-    )
+    return fact_list(*pairs)
 
 
 def _over_time(facts: Facts) -> Iterator[Html]:

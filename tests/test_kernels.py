@@ -17,6 +17,7 @@ from harness.kernels.compiling import fast
 from harness.kernels.decide import decide_calls
 from harness.kernels.excerpt import excerpt
 from harness.kernels.linearize import decide
+from harness.kernels.memory import resident_bytes
 from harness.kernels.windowed import decide_windowed
 from harness.kernels.zones import decide_zones, has_zones
 from harness.model.columns import columns_of
@@ -257,15 +258,32 @@ def test_hundreds_of_pending_writes_do_not_explode(values: int) -> None:
     assert decide_windowed(calls, fast, Budget(1_000_000)).valid is True
 
 
-def test_over_budget_the_prefix_is_told() -> None:
+def test_over_budget_the_prefix_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = call_columns(true_register(1, 3_000, 20, 5))
     found = decide_windowed(calls, fast, Budget(configurations=500))
     assert (found.valid, found.limit) == (None, "more than 500 configurations")
     assert 0 < found.decided_to < int(calls.start[-1])
     by_time = decide_windowed(calls, fast, Budget(deadline_s=0.0))
     assert by_time.valid is not False
+    monkeypatch.setattr("harness.kernels.windowed._SLICE", 100)
     no_memory = decide_windowed(calls, fast, Budget(memory_mb=0))
     assert (no_memory.valid, no_memory.limit[:12]) == (None, "memory limit")
+
+
+def test_memory_is_what_the_process_really_grew_by(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = call_columns(true_register(1, 3_000, 20, 5))
+    monkeypatch.setattr("harness.kernels.windowed._SLICE", 100)
+    assert decide_windowed(calls, fast, Budget(memory_mb=64)).valid is True
+    held = iter([1 << 30, *[(1 << 30) + (65 << 20)] * 100])
+    monkeypatch.setattr("harness.kernels.windowed.resident_bytes", lambda: next(held))
+    found = decide_windowed(calls, fast, Budget(memory_mb=64))
+    assert (found.valid, found.limit[:21]) == (None, "memory limit of 64 MB")
+
+
+def test_resident_memory_follows_what_is_held() -> None:
+    before = resident_bytes()
+    held = np.ones(8 << 20, np.int64)
+    assert resident_bytes() - before > held.nbytes // 2
 
 
 # --- a kernel that is made wrong is found out ------------------------------------------------------------
@@ -279,7 +297,7 @@ def test_a_zone_kernel_without_backward_zones_is_caught(monkeypatch: pytest.Monk
 
 
 def test_a_search_that_drops_too_much_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.kernels.window_search.dominates", lambda *_: True)
+    monkeypatch.setattr("harness.kernels.window_room.dominates", lambda *_: True)
     with pytest.raises(AssertionError):
         agree(2, 3_000, plainly)
 

@@ -255,9 +255,12 @@ def test_a_cycle_is_explained_step_by_step() -> None:
     assert [marked.operation.process for marked in excerpt.operations] == [0, 1]
     assert [marked.mark for marked in excerpt.operations] == ["witness", "culprit"]
     assert excerpt.key == "x"
-    assert excerpt.steps[0].startswith("T1, client 0: appended 1 to x (0.000 s to 0.001 s)")
+    assert excerpt.steps[0].startswith("T1, client 0: appended 1 to x (0.000 to 0.001 s)")
     assert "T1 before T2: T1 ended 1.0 ms before T2 began." in excerpt.steps
-    assert excerpt.steps[-1] == "Every one of them would have to come before itself: G-single-realtime."
+    assert excerpt.steps[-1] == (
+        "Every one of them would have to come before itself: G-single-realtime, one missed write (read skew), "
+        "with what had ended before."
+    )
 
 
 def test_of_two_cycles_the_smaller_one_is_shown() -> None:

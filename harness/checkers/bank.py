@@ -7,9 +7,10 @@ becomes of a transfer, so indeterminate transfers need no care.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from harness.checkers.deeds import whose
 from harness.checkers.findings import Finding, verdict_of
 from harness.checkers.wording import and_more, client, count
 from harness.model.history import History, Operation
@@ -32,7 +33,8 @@ class Bank:
         reads = sorted(answers, key=lambda op: op.end_index)
         moved = sum(op.f == "transfer" and op.type == OK for op in history.operations)
         tried = any(op.f == "transfer" and op.type != FAIL for op in history.operations)
-        findings = [finding for read in reads for finding in self._judged(read, reads[0])]
+        transfers = [op for op in history.operations if op.f == "transfer" and isinstance(op.value, dict)]
+        findings = [finding for read in reads for finding in self._judged(read, reads[0], transfers)]
         needed = 1 if self.total is not None else 2
         cause = f"{count(len(reads), 'read')} answered, {needed} are needed" if len(reads) < needed else ""
         cause = cause or ("" if tried else "no money was moved")
@@ -43,7 +45,7 @@ class Bank:
     def _total(self, first: Operation) -> int:
         return sum(amount or 0 for amount in first.result.values()) if self.total is None else self.total
 
-    def _judged(self, read: Operation, first: Operation) -> Iterator[Finding]:
+    def _judged(self, read: Operation, first: Operation, transfers: Sequence[Operation]) -> Iterator[Finding]:
         balances = read.result
         witness = (first,) if self.total is None else ()
         empty = [account for account, amount in balances.items() if amount is None]
@@ -59,7 +61,15 @@ class Bank:
         total = self._total(first)
         if sum(balances.values()) != total:
             says = f"{client(read)} read balances that sum to {sum(balances.values()):,} and not to {total:,}"
-            yield Finding("wrong-total", says, read, witness)
+            half = _half_done(read, abs(sum(balances.values()) - total), transfers)
+            says += f", as if {whose(half)} had been done by half" if half else ""
+            yield Finding("wrong-total", says, read, (*witness, half) if half else witness)
         below = [f"{account}: {amount}" for account, amount in balances.items() if amount < 0]
         if below and not self.negative:
             yield Finding("negative-balance", f"{client(read)} read a balance below zero ({and_more(below)})", read)
+
+
+def _half_done(read: Operation, missing: int, transfers: Sequence[Operation]) -> Operation | None:
+    """The last transfer of just the amount by which a read is wrong, if there was one: a hint and no proof."""
+    fitting = (op for op in transfers if op.value.get("amount") == missing and op.start_index < read.end_index)
+    return max(fitting, key=lambda op: op.start_index, default=None)

@@ -27,7 +27,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from harness.checkers.causal_order import Ints, Key, Order, by_cause, ordered, writes_by_key
+from harness.checkers.causal_order import Ints, Key, Order, by_cause, ordered, way, writes_by_key
 from harness.checkers.findings import Finding, verdict_of
 from harness.checkers.versions import INITIAL, Access, accesses, needed, written
 from harness.checkers.wording import client, count, thing
@@ -36,6 +36,8 @@ from harness.model.history import History
 from harness.model.op import OK
 from harness.model.verdict import Verdict
 
+FOLLOWED: Final = 2_000
+"""So many accesses are looked at for the way from a cause to its effect, which an explanation shows."""
 CELLS: Final = 100_000_000
 """Writes times writing sessions that may be kept (four bytes each)."""
 
@@ -123,23 +125,25 @@ def _judged(
     if not there.size:
         return
     if source == INITIAL:
-        yield _overwritten("initial-after-write", order.all[at], None, order.all[int(there[0])])
+        yield _overwritten("initial-after-write", order, at, None, int(there[0]))
         return
     own = order.chain[source]
     after = there[past[rows[there], own] >= order.place[source]]
     if after.size:
-        yield _overwritten("overwritten", order.all[at], order.all[source], order.all[int(after[0])])
+        yield _overwritten("overwritten", order, at, order.all[source], int(after[0]))
         return
     older = past[rows[source], key.chains[has]][other] < places
     conflicts += [(each, source) for each in there[older].tolist()]
 
 
-def _overwritten(kind: str, read: Access, source: Access | None, newer: Access) -> Finding:
+def _overwritten(kind: str, order: Order, at: int, source: Access | None, by: int) -> Finding:
+    read, newer = order.all[at], order.all[by]
     of = "" if read.op.key is None else f" of key {read.op.key}"
     known = thing(written(newer.op))
     says = f"{client(read.op)} read {thing(needed(read.op))}{of}, although what it had done or seen before rests on"
     says += f" {known}, which {'replaced it' if source else 'was written there'}"
-    return Finding(kind, says, read.op, (*((source.op,) if source else ()), newer.op))
+    between = (order.all[each].op for each in way(order, by, at, FOLLOWED))
+    return Finding(kind, says, read.op, (*((source.op,) if source else ()), newer.op, *between))
 
 
 def _conflicting(order: Order, conflicts: Sequence[tuple[int, int]]) -> Iterator[Finding]:

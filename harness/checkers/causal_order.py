@@ -5,6 +5,7 @@ Bouajjani, Enea, Guerraoui and Hamza, "On verifying causal consistency", POPL 20
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 
@@ -78,6 +79,25 @@ def by_cause(order: Order) -> list[int]:
             if not missing[later]:
                 ready.append(later)
     return ready
+
+
+def way(order: Order, cause: int, effect: int, most: int) -> list[int]:
+    """The accesses on a shortest way from ``cause`` to ``effect``, without the two; empty when more than ``most`` would
+    have to be looked at."""
+    came = {effect: effect}
+    todo = deque([effect])
+    while todo and cause not in came and len(came) < most:
+        here = todo.popleft()
+        for before in order.before[here]:
+            if before not in came:
+                came[before] = here
+                todo.append(before)
+    found: list[int] = []
+    here = came.get(cause, effect)
+    while here != effect:
+        found.append(here)
+        here = came[here]
+    return found
 
 
 def writes_by_key(order: Order) -> dict[Hashable, Key]:

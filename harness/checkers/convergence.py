@@ -40,7 +40,7 @@ class Convergence:
         findings: list[Finding] = []
         compared, doubtful = 0, 0
         for operations in history.by_key().values():
-            reads = final_reads(operations, READS, settled.since_ns)
+            reads = final_reads(operations, READS, settled)
             if len({place(read) for read in reads}) < 2:
                 continue
             compared += 1

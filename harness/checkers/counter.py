@@ -12,12 +12,16 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import Final
 
 from harness.checkers.findings import Finding, verdict_of
 from harness.checkers.wording import client, count, thing
 from harness.model.history import History, Operation
 from harness.model.op import FAIL, OK
 from harness.model.verdict import Verdict
+
+SHOWN: Final = 8
+"""Up to so many adds are shown with a read that contradicts them."""
 
 
 class _Sum:
@@ -64,7 +68,9 @@ def _bad_reads(adds: Sequence[Operation], reads: Sequence[Operation], initial: i
         if not least <= read.result <= most:
             kind = "too-low" if read.result < least else "too-high"
             bounds = f"at least {least:,}" if kind == "too-low" else f"at most {most:,}"
-            yield Finding(kind, f"{client(read)} read {_of(read)}, but the adds make {bounds}", read)
+            earlier = tuple(op for op in adds if op.start_index < read.end_index)
+            says = f"{client(read)} read {_of(read)}, but the adds until then make {bounds}"
+            yield Finding(kind, says, read, earlier if len(earlier) <= SHOWN else ())
     if all(op.value >= 0 for op in adds):
         yield from _went_back(reads)
 

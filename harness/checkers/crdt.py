@@ -27,6 +27,8 @@ from harness.model.verdict import Verdict
 READS: Final = ("read", "members")
 LARGEST: Final = 1 << 20
 """Up to so large a sum of indeterminate adds the possible totals are enumerated; beyond, only bounded."""
+SHOWN: Final = 8
+"""Up to so many adds are shown with a total that contradicts them."""
 Rule = Callable[[Sequence[Operation], Sequence[Operation]], Iterator[Finding]]
 
 
@@ -72,7 +74,7 @@ def _verdict(name: str, history: History, updates: tuple[str, ...], within_ms: f
     unread = reads = acknowledged = 0
     for operations in history.by_key().values():
         changes = [op for op in operations if op.f in updates]
-        final = final_reads(operations, READS, settled.since_ns)
+        final = final_reads(operations, READS, settled)
         done = sum(op.type == OK for op in changes)
         unread, reads, acknowledged = unread + (not final and done > 0), reads + len(final), acknowledged + done
         findings += rule(changes, final)
@@ -93,13 +95,14 @@ def _total(initial: int, adds: Sequence[Operation], reads: Sequence[Operation]) 
     unsure = [op.value for op in adds if op.type == INFO]
     least, most = sure + sum(by for by in unsure if by < 0), sure + sum(by for by in unsure if by > 0)
     bits = _reachable(unsure) if most - least <= LARGEST else -1
+    shown = tuple(op for op in adds if op.type != FAIL) if len(adds) <= SHOWN else ()
     for read in reads:
         told = f"{client(read)} finally read {thing(read.result)}"
         if read.result is None or not least <= read.result <= most:
             allowed = f"{least:,}" if least == most else f"between {least:,} and {most:,}"
-            yield Finding("wrong-total", f"{told}, but the adds make {allowed}", read)
+            yield Finding("wrong-total", f"{told}, but the adds make {allowed}", read, shown)
         elif not bits >> (read.result - least) & 1:
-            yield Finding("wrong-total", f"{told}, which no choice of the indeterminate adds explains", read)
+            yield Finding("wrong-total", f"{told}, which no choice of the indeterminate adds explains", read, shown)
 
 
 def _reachable(unsure: Sequence[int]) -> int:

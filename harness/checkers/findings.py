@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from harness.checkers.wording import amid, client, count, moment, thing
+from harness.checkers.deeds import tell
+from harness.checkers.wording import amid, count, thing
 from harness.model.history import FaultWindow, Operation
-from harness.model.op import FAIL, INFO, OK
 from harness.model.verdict import Excerpt, Marked, Valid, Verdict
 
 EXPLAINED: Final = 5
@@ -56,15 +56,6 @@ def _excerpt(finding: Finding, faults: Sequence[FaultWindow]) -> Excerpt:
     marked = tuple(Marked(operation=op, mark=mark, note=tell(op)) for op, mark in ordered)
     title = f"{finding.says}, {trouble}" if trouble else finding.says
     return Excerpt(title=title, operations=marked, steps=tuple(item.note for item in marked), key=culprit.key)
-
-
-def tell(op: Operation) -> str:
-    """``client 3 in eu-west-1: write 7 to key x (2.822 to 2.824 s)``"""
-    of = "" if op.key is None else f" {'of' if op.f == 'read' else 'to'} key {op.key}"
-    what = op.result if op.type == OK and op.value is None else op.value
-    deed = f"{op.f}{'' if what is None and op.f != 'read' else f' {short(what)}'}{of}"
-    end = {OK: moment(op.seen_end_ns), FAIL: f"failed at {moment(op.seen_end_ns)}", INFO: "outcome unknown"}[op.type]
-    return f"{client(op)}: {deed} ({moment(op.start_ns)} to {end})"
 
 
 def short(value: Any, most: int = 80) -> str:

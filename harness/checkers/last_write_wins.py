@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.checkers.findings import Finding, verdict_of
-from harness.checkers.settled import final_reads, rest
+from harness.checkers.settled import final_reads, has_clock, rest
 from harness.checkers.versions import INITIAL, UNKNOWN, Access, accesses, needed, written
 from harness.checkers.wording import client, count, span, thing
 from harness.model.clock import NS_PER_MS
@@ -47,14 +47,19 @@ class LastWriteWins:
             last = acked.get(access.key)
             if access.writes and access.op.type == OK and (last is None or access.op.start_ns > last.start_ns):
                 acked[access.key] = access.op
-        final = {id(op) for op in final_reads(history.operations, ("read",), settled.since_ns)}
+        final = {id(op) for op in final_reads(history.operations, ("read",), settled)}
         reads = [each for each in found.all if id(each.op) in final and each.key in acked and each.source != UNKNOWN]
         findings = [*found.thin_air]
         if not settled.cause:
             findings += [f for each in reads for f in self._judged(each, found.all, acked[each.key], there_ns)]
             findings += _diverged(reads, found.all)
         unread = len(acked) - len({each.key for each in reads})
-        cause = settled.cause or found.cause or ("" if acked else "no write was acknowledged")
+        untimed = (
+            ""
+            if has_clock(history.operations)
+            else "the operations have no times, so nobody knows which write was last"
+        )
+        cause = settled.cause or found.cause or untimed or ("" if acked else "no write was acknowledged")
         cause = cause or (f"{count(unread, 'key')} had no read after everything had come to rest" if unread else "")
         held = (
             f"{count(len(reads), 'final read')} of {count(len(acked), 'key')} saw a write that may have been the last"
@@ -73,8 +78,10 @@ class LastWriteWins:
         winner = every[read.source].op
         ahead_ns = last.start_ns - there_ns[read.source]
         if last is not winner and ahead_ns > self.skew_ms * NS_PER_MS:
-            says = f"{told}, though {client(last)} wrote {thing(written(last))} {span(ahead_ns)} later; "
-            says += f"the clocks differ by {self.skew_ms:g} ms at most"
+            says = (
+                f"{told}, though {client(last)} began to write {thing(written(last))} {span(ahead_ns)} after that was"
+            )
+            says += f" written; the clocks differ by {self.skew_ms:g} ms at most"
             yield Finding("older-write-won", says, read.op, (winner, last))
 
 

@@ -19,8 +19,8 @@ from harness.checkers.wording import count
 from harness.kernels.calls import Budget, Decision
 from harness.kernels.columnwise import KeyCalls, Reading, calls_by_key, decide_all, operation
 from harness.kernels.excerpt import WHOLE, excerpt
-from harness.kernels.models import MODELS, Compiled
-from harness.kernels.objects import OBJECTS, ObjectKey, decide_objects, object_keys
+from harness.kernels.models import MODELS, Compiled, Model
+from harness.kernels.objects import OBJECTS, Object, ObjectKey, decide_objects, object_keys
 from harness.model.clock import NS_PER_S
 from harness.model.columns import FAIL_CODE, INFO_CODE, OK_CODE, Columns, columns_of
 from harness.model.history import FaultWindow, History, Operation
@@ -37,7 +37,7 @@ Key = KeyCalls | ObjectKey
 @dataclass(frozen=True)
 class Linearizable:
     """Judges each key against ``model`` (a name in ``harness.kernels.models`` or ``harness.kernels.objects``), which
-    starts in state ``initial``.
+    starts in state ``initial``. ``own`` is a model of yours instead; ``model`` is then what to call it.
 
     ``failed_cas`` and ``nil_read`` say what a register's answers mean, see ``harness.kernels.columnwise.Reading``.
     ``time_limit_s`` is for all keys together, ``memory_mb`` and ``configurations`` for each; beyond them the verdict is
@@ -55,6 +55,7 @@ class Linearizable:
     nil_read: str = "initial"
     memory_mb: int = 1024
     needs_evidence: bool = True
+    own: Model | Object | None = None
 
     def check(self, history: History) -> Verdict:
         """The verdict; unknown also when nothing was acknowledged or an operation is not the model's."""
@@ -64,8 +65,12 @@ class Linearizable:
         """The same for operations in columns."""
         return self._checked(columns, lambda row: operation(columns, row), ())
 
+    @property
+    def _meaning(self) -> Model | Object | None:
+        return self.own or MODELS.get(self.model) or OBJECTS.get(self.model)
+
     def _checked(self, columns: Columns, operation_at: OperationAt, faults: Sequence[FaultWindow]) -> Verdict:
-        if self.model not in MODELS and self.model not in OBJECTS:
+        if self._meaning is None:
             known = ", ".join(sorted({*MODELS, *OBJECTS}))
             return self._unknown(f"no model is called {self.model!r}; there are {known}")
         ignored = [number for number, name in enumerate(columns.fs) if name in self.ignore]
@@ -82,11 +87,13 @@ class Linearizable:
     def _decided(
         self, columns: Columns, rows: Any, operation_at: OperationAt, budget: Budget
     ) -> tuple[Sequence[Key], list[Decision]]:
-        if self.model in OBJECTS:
-            objects = object_keys(columns, rows, OBJECTS[self.model], self.initial, operation_at)
+        model = self._meaning
+        assert model is not None
+        if isinstance(model, Object):
+            objects = object_keys(columns, rows, model, self.initial, operation_at)
             return objects, decide_objects(objects, budget)
         reading = Reading(self.initial, self.failed_cas, self.nil_read)
-        keys = list(calls_by_key(columns, rows, MODELS[self.model], reading))
+        keys = list(calls_by_key(columns, rows, model, reading))
         return keys, decide_all(keys, budget)
 
     def _verdict(
@@ -100,10 +107,12 @@ class Linearizable:
         undecided = [_progress(columns, key, decision) for key, decision in decided if decision.valid is None]
         stories = [self._story(columns, key, decision, operation_at, faults) for key, decision in bad[:EXPLAINED]]
         operations = sum(len(key.rows) for key, _ in decided)
+        acknowledged = sum(int(np.count_nonzero(columns.type[key.rows] == OK_CODE)) for key, _ in decided)
         details = {
             "model": self.model,
             "keys": len(decided),
             "operations": operations,
+            "acknowledged": acknowledged,
             "indeterminate": sum(int(np.count_nonzero(columns.type[key.rows] == INFO_CODE)) for key, _ in decided),
             "explored": sum(decision.explored for _, decision in decided),
             "violations": [_fact(told) for told in stories],
@@ -121,7 +130,10 @@ class Linearizable:
             details["decided_operations"] = operations - open_operations
             cause = "; ".join(_told(progress) for progress in undecided[:3])
             return self._unknown(cause, f"undecided: {count(len(undecided), 'key')} of {len(decided)}", details)
-        return Verdict(checker=self.name, valid=Valid.TRUE, summary=f"linearizable: {size}", details=details)
+        summary = f"linearizable: {size}"
+        if not acknowledged:
+            summary = f"nothing was acknowledged, so nothing was proved: {size} contradict no model"
+        return Verdict(checker=self.name, valid=Valid.TRUE, summary=summary, details=details)
 
     def _story(
         self,
@@ -138,7 +150,10 @@ class Linearizable:
         every = [operation_at(int(row)) for row in _told_of(columns, key, decision)]
         compiled = Compiled(chosen, part.calls, key.states, part.initial)
         at_culprit = Decision(False, part.at.index(_culprit(decision)), decision.states, decision.decided_to)
-        return story(key.key, every, MODELS[self.model], compiled, at_culprit, faults)
+        model = self._meaning
+        assert model is not None
+        assert not isinstance(model, Object)
+        return story(key.key, every, model, compiled, at_culprit, faults)
 
     def _unknown(self, cause: str, summary: str = "undecided", details: dict[str, Any] | None = None) -> Verdict:
         return Verdict(

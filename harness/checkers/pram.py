@@ -52,10 +52,13 @@ class _View:
     now: int = 0
     steps: dict[int, tuple[list[int], list[int]]] = field(default_factory=dict)
     last: dict[Hashable, tuple[int, int]] = field(default_factory=dict)
+    how: dict[int, Operation] = field(default_factory=dict)
+    """By which operation it came to know the newest write of a chain that it knows."""
 
-    def learn(self, chain: int, place: int) -> None:
+    def learn(self, chain: int, place: int, by: Operation) -> None:
         whens, places = self.steps.setdefault(chain, ([], []))
         if not places or places[-1] < place:
+            self.how[chain] = by
             whens.append(self.now)
             places.append(place)
 
@@ -97,13 +100,13 @@ def _bad_reads(found: Accesses) -> Iterator[Finding]:
         if access.source != UNKNOWN:
             bad = _judged(view, access.key, access.source, places, by_key.get(access.key, {}))
             if bad:
-                yield _finding(access.op, bad[0], found.all[bad[1]].op)
+                yield _finding(access.op, bad[0], found.all[bad[1]].op, view.how.get(places[bad[1]][0]))
             if access.source >= 0 and access.op.type == OK:
-                view.learn(*places[access.source])
+                view.learn(*places[access.source], access.op)
             if access.op.type == OK:
                 view.last[access.key] = view.now, access.source
         if access.writes and access.op.type == OK:
-            view.learn(*places[at])
+            view.learn(*places[at], access.op)
             view.last[access.key] = view.now, at
 
 
@@ -132,9 +135,13 @@ def _judged(
     return None
 
 
-def _finding(op: Operation, kind: str, newer: Operation) -> Finding:
+def _finding(op: Operation, kind: str, newer: Operation, look: Operation | None) -> Finding:
     of = "" if op.key is None else f" of key {op.key}"
-    return Finding(
-        kind, f"{client(op)} read {thing(needed(op))}{of} after it had seen {thing(written(newer))}"
-        + (" there" if kind == "went-back" else f" or what {client(newer)} did later"), op, (newer,),
-    )  # fmt: skip
+    told = f"{client(op)} read {thing(needed(op))}{of} after it had seen"
+    if kind == "went-back":
+        return Finding(kind, f"{told} {thing(written(newer))} there", op, (newer,))
+    if look is None or look.f == "write" or (look.key == newer.key and needed(look) == written(newer)):
+        return Finding(kind, f"{told} {thing(written(newer))} there", op, (newer, *((look,) if look else ())))
+    where = "" if look.key is None else f" of key {look.key}"
+    says = f"{told} {thing(needed(look))}{where}, which {client(newer)} wrote after {thing(written(newer))}{of}"
+    return Finding(kind, says, op, (newer, look))

@@ -27,7 +27,7 @@ from typing import Any, Final, NamedTuple
 
 from harness.checkers.findings import Finding, verdict_of
 from harness.checkers.versions import INITIAL, UNKNOWN, Access, Accesses, accesses, needed, written
-from harness.checkers.wording import client, count, span, thing
+from harness.checkers.wording import after, client, count, thing
 from harness.kernels.orders import components
 from harness.model.history import History, Operation
 from harness.model.op import OK
@@ -157,9 +157,10 @@ def _words(demand: Demand, every: Sequence[Access]) -> str:
     then, first = demand.then, demand.first
     of = "" if then.key is None else f" of key {then.key}"
     older = thing(written(every[demand.older].op))
-    wait = span(max(0, then.start_ns - first.end_ns))
+    wait = after(first.end_ns, then.start_ns)
     if demand.by in (RYW, MR):
         done = f"its own write of {older} was acknowledged" if demand.by == RYW else f"it had read {older}"
-        return f"{client(then)} read {thing(needed(then))}{of}, {wait} after {done}"
+        return f"{client(then)} read {thing(needed(then))}{of}, {wait} {done}"
     done = "writing" if demand.by == MW else "reading"
-    return f"{client(then)} wrote {thing(written(then))}{of} after {done} {older}"
+    to = "" if then.key is None else f" to key {then.key}"
+    return f"{client(then)} wrote {thing(written(then))}{to} after {done} {older}"

@@ -14,11 +14,12 @@ from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from harness.checkers.wording import amid, client, count, moment, span, thing
+from harness.checkers.settled import final_reads, rest_of
+from harness.checkers.wording import after, amid, client, count, during, thing
 from harness.kernels.models import freeze
 from harness.model.clock import NS_PER_MS
-from harness.model.history import NEVER_NS, FaultWindow, History, Operation
-from harness.model.op import FAIL, INFO, OK
+from harness.model.history import FaultWindow, History, Operation
+from harness.model.op import FAIL, OK
 from harness.model.verdict import Excerpt, Marked, Valid, Verdict
 
 LISTED: Final = 100
@@ -78,8 +79,7 @@ def _split(operations: Iterable[Operation]) -> tuple[list[Operation], list[Opera
 
 def _read_at_last(adds: Sequence[Operation], reads: Sequence[Operation]) -> bool:
     """Whether some read began when every add was over, as far as anybody saw."""
-    last_ns = max((op.seen_end_ns if op.seen_end_ns != NEVER_NS else op.start_ns for op in adds), default=-1)
-    return any(read.start_ns >= last_ns for read in reads) or not adds
+    return not adds or bool(final_reads(reads, ("members",), rest_of(adds)))
 
 
 def _judged(adds: Sequence[Operation], reads: Sequence[Operation]) -> tuple[list[_Finding], list[Any]]:
@@ -171,8 +171,10 @@ def _title(finding: _Finding, faults: Iterable[FaultWindow]) -> str:
         told = f"{client(read)} read {element} twice in one answer"
     else:
         deed = "add of it was acknowledged" if witness.f == "add" else "read had shown it"
-        after = span(read.start_ns - witness.end_ns)
-        told = f"{element} was {finding.kind}: {client(read)} missed it {after} after client {witness.process}'s {deed}"
+        late = after(witness.end_ns, read.start_ns)
+        told = (
+            f"element {element} was {finding.kind}: {client(read)} missed it {late} client {witness.process}'s {deed}"
+        )
     trouble = amid(faults, read.start_ns, read.end_ns)
     return f"{told}, {trouble}" if trouble else told
 
@@ -190,9 +192,8 @@ def _excerpt(finding: _Finding, faults: Iterable[FaultWindow]) -> Excerpt:
 
 
 def _note(op: Operation, element: Any) -> str:
-    end = {OK: moment(op.seen_end_ns), FAIL: f"failed at {moment(op.seen_end_ns)}", INFO: "outcome unknown"}[op.type]
     if op.f == "add":
-        return f"{client(op)}: add {thing(op.value)} ({moment(op.start_ns)} to {end})"
+        return f"{client(op)}: add {thing(op.value)} ({during(op)})"
     has = "with" if freeze(element) in map(freeze, op.result or ()) else "without"
     shown = f"{count(len(op.result or ()), 'member')} {has} {thing(element)}"
-    return f"{client(op)}: read {shown} ({moment(op.start_ns)} to {end})"
+    return f"{client(op)}: read {shown} ({during(op)})"

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from harness.checkers.findings import Finding, verdict_of
+from harness.checkers.settled import has_clock
 from harness.checkers.versions import INITIAL, UNKNOWN, Access, accesses, needed, written
 from harness.checkers.wording import client, count, span, thing
 from harness.model.clock import NS_PER_MS
@@ -28,12 +29,13 @@ from harness.model.verdict import Verdict
 
 
 class _Age(NamedTuple):
-    """How old a read was at least; ``by`` is the write that first replaced what it returned."""
+    """How old a read was at least; ``by`` is the write that first replaced what ``source`` had written."""
 
     read: Operation
     age_ns: int
     versions: int
     by: Operation
+    source: Operation | None = None
 
 
 class _Known(NamedTuple):
@@ -59,26 +61,31 @@ class Staleness:
         ages = list(_ages(found.all))
         stalest = max((age.age_ns for age in ages), default=0)
         behind = max((age.versions for age in ages), default=0)
+        clock = has_clock(history.operations)
         details = {
             "reads": found.reads, "stale_reads": len(ages),
-            "max_ms": round(stalest / NS_PER_MS, 3), "max_versions": behind,
+            "max_ms": round(stalest / NS_PER_MS, 3) if clock else None, "max_versions": behind,
         }  # fmt: skip
         findings = [*found.thin_air, *(finding for age in ages for finding in self._too_old(age))]
-        held = f"{len(ages):,} of {count(found.reads, 'read')} were stale, by at most {span(stalest)}"
-        held += f" and {count(behind, 'version')}"
-        verdict = verdict_of(self.name, findings, held=held, cause=found.cause, details=details, faults=history.faults)
+        cause = found.cause or (
+            "the operations have no times, so max_ms cannot be judged" if self.max_ms is not None and not clock else ""
+        )
+        held = f"{len(ages):,} of {count(found.reads, 'read')} were stale, by at most "
+        held += f"{span(stalest)} and {count(behind, 'version')}" if clock else count(behind, "version")
+        verdict = verdict_of(self.name, findings, held=held, cause=cause, details=details, faults=history.faults)
         judged = self.max_ms is not None or self.max_versions is not None or bool(found.thin_air)
         return verdict if judged else msgspec.structs.replace(verdict, judged=False)
 
     def _too_old(self, age: _Age) -> Iterator[Finding]:
         of = "" if age.read.key is None else f" of key {age.read.key}"
         told = f"{client(age.read)} read {thing(needed(age.read))}{of}"
+        witnesses = (age.source, age.by) if age.source else (age.by,)
         if self.max_ms is not None and age.age_ns > self.max_ms * NS_PER_MS:
             says = f"{told}, {span(age.age_ns)} after it was replaced by {thing(written(age.by))}"
-            yield Finding("too-old", f"{says}; allowed are {self.max_ms:g} ms", age.read, (age.by,))
+            yield Finding("too-old", f"{says}; allowed are {self.max_ms:g} ms", age.read, witnesses)
         if self.max_versions is not None and age.versions > self.max_versions:
             says = f"{told}, {count(age.versions, 'version')} behind; allowed are {self.max_versions}"
-            yield Finding("too-far-behind", says, age.read, (age.by,))
+            yield Finding("too-far-behind", says, age.read, witnesses)
 
 
 def _ages(every: Sequence[Access]) -> Iterator[_Age]:
@@ -123,4 +130,5 @@ def _of_key(
             insort(later, each.since)
             first = each if first is None or each.since < first.since else first
         if first is not None and first.since < min(read.start_index, NEVER_NS):
-            yield _Age(read, read.start_ns - first.since_ns, bisect_left(later, read.start_index), first.write)
+            source = known[every[at].source].write if every[at].source != INITIAL else None
+            yield _Age(read, read.start_ns - first.since_ns, bisect_left(later, read.start_index), first.write, source)

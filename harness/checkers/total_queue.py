@@ -51,7 +51,8 @@ class TotalQueue:
             missing = sum(_acknowledged(each) - len(each.out) for each in lost)
             cause = _excuse(operations, missing)
             causes += [cause] if cause else []
-            findings += [_lost(each) for each in lost] if not cause else []
+            emptied = [op for op in operations if op.type == OK and _saw_the_end(op)][-1:]
+            findings += [_lost(each, emptied) for each in lost] if not cause else []
             findings += [finding for each in elements.values() for finding in _odd(each)]
             totals["acknowledged"] += sum(_acknowledged(each) for each in elements.values())
             totals["dequeued"] += sum(len(each.out) for each in elements.values())
@@ -96,10 +97,11 @@ def _saw_the_end(op: Operation) -> bool:
     return op.f == "drain" or (op.f == "dequeue" and op.result is None)
 
 
-def _lost(element: _Element) -> Finding:
+def _lost(element: _Element, emptied: Sequence[Operation]) -> Finding:
     enqueue = next(op for op in element.tries if op.type == OK)
-    says = f"{thing(enqueue.value)} was lost: client {enqueue.process}'s enqueue was acknowledged, nobody dequeued it"
-    return Finding("lost", says, enqueue)
+    says = f"element {thing(enqueue.value)} was lost: client {enqueue.process}'s enqueue was acknowledged, "
+    says += "nobody dequeued it"
+    return Finding("lost", says, enqueue, tuple(emptied))
 
 
 def _odd(element: _Element) -> list[Finding]:

@@ -121,7 +121,7 @@ class Words:
 
 
 def operation_of(ops: MicroOps, txn: int) -> Operation:
-    """A transaction as an operation, from columns alone. Without a clock, event positions stand for milliseconds."""
+    """A transaction as an operation, from columns alone; times are -1 without a clock."""
     verb = "append" if ops.elements is not None else "w"
     asked, answered = [], []
     for row in ops.rows(txn):
@@ -130,8 +130,8 @@ def operation_of(ops: MicroOps, txn: int) -> Operation:
         answered.append(["r", key, ops.answer(row)] if is_read else asked[-1])
     start, end = int(ops.start[txn]), int(ops.end[txn])
     never = end == int(NEVER) or ops.type[txn] == INFO_CODE
-    start_ns = int(ops.start_ns[txn]) if ops.start_ns is not None else start * 1_000_000
-    end_ns = int(ops.end_ns[txn]) if ops.end_ns is not None else end * 1_000_000
+    start_ns = int(ops.start_ns[txn]) if ops.start_ns is not None else -1
+    end_ns = int(ops.end_ns[txn]) if ops.end_ns is not None else -1
     return Operation(
         process=int(ops.process[txn]), f="txn", type=_TYPES[int(ops.type[txn])], key=None, value=asked,
         result=answered if ops.type[txn] == OK_CODE else None, start_ns=start_ns, end_ns=NEVER_NS if never else end_ns,

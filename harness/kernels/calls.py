@@ -103,8 +103,8 @@ def call_columns(calls: Sequence[Call], initial: int = 0) -> CallColumns:
 
 @dataclass(frozen=True)
 class Budget:
-    """What a search may use: configurations held at once, memory for them, and a ``time.monotonic()`` moment to
-    stop at."""
+    """What a search may use: configurations to visit, memory that the process may grow by meanwhile (what other
+    threads take counts, too), and a ``time.monotonic()`` moment to stop at."""
 
     configurations: int = 500_000
     deadline_s: float = float("inf")

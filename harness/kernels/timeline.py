@@ -16,11 +16,11 @@ import numpy.typing as npt
 
 from harness.kernels.calls import ANY, COLUMNS_NEVER, KEEP, CallColumns
 from harness.kernels.compiling import Kernel
+from harness.kernels.supply import GUESS, READS, RETIRE, RETURN, START, WANTS, counted, first_of_states
 
 WORD_BITS: Final = 62
 """Bits used of a signed 64-bit word, so that no sum ever leaves it."""
-START, RETURN, GUESS, RETIRE = range(4)
-NEEDS, LEAVES, PLACE, DUE = range(4)
+NEEDS, LEAVES, PLACE, DUE, SUPPLY = range(5)
 TOTAL = 3
 WORD, SHIFT, BITS = range(3)
 _BUT: Final = -3
@@ -39,8 +39,7 @@ class Timeline(NamedTuple):
     NEEDS, LEAVES, PLACE (its field), TOTAL. Of ``fields``: WORD, SHIFT, BITS (a mask). ``guard`` has the bit above each
     field.
 
-    ``last_need`` of a state that is made at most once: the place in ``events`` where the last call starts that must
-    find it; before that place the state must not be left. -1: nothing is known, or nothing needs it."""
+    ``first``, ``wants`` and ``reads`` tell what a search may waste: see :mod:`harness.kernels.supply`."""
 
     calls: Ints
     events: Ints
@@ -48,7 +47,9 @@ class Timeline(NamedTuple):
     kinds: Ints
     fields: Longs
     guard: Longs
-    last_need: Ints
+    first: Ints
+    wants: Ints
+    reads: Ints
     slots: int
 
 
@@ -80,29 +81,25 @@ def timeline(calls: CallColumns, fast: Callable[[Kernel], Kernel]) -> tuple[Time
     np.bitwise_or.at(guard, words, np.int64(1) << (shifts + widths - 1))
     due = np.full(len(kept), -1, np.int32)
     due[events[returns[:-1]] >> 2] = np.arange(len(returns) - 1)
+    rows = np.column_stack([needs, leaves, place, due, np.zeros(len(kept))]).astype(np.int32)
+    first_rows = first_of_states(needs, leaves, end < COLUMNS_NEVER, calls)
+    wants, reads = np.zeros((first_rows[-1, WANTS], 3), np.int32), np.zeros(first_rows[-1, READS], np.int32)
+    seen = np.zeros((calls.states + 1, 3), np.int32)
+    seen[calls.initial, 0] = 1
+    fast(counted)(rows, SUPPLY, events, first_rows, seen, wants, reads)
     laid = Timeline(
-        calls=np.column_stack([needs, leaves, place, due]).astype(np.int32),
+        calls=rows,
         events=events,
         returns=returns,
         kinds=np.column_stack([needs[kinds], leaves[kinds], field_of, totals]).astype(np.int32),
         fields=np.column_stack([words, shifts, bits]).astype(np.int64),
         guard=guard,
-        last_need=_last_need(needs, leaves, events, calls),
+        first=first_rows,
+        wants=wants,
+        reads=reads,
         slots=int(slots),
     )
     return laid, kept
-
-
-def _last_need(needs: Any, leaves: Any, events: Ints, calls: CallColumns) -> Ints:
-    makes = np.bincount(leaves[(leaves != KEEP) & (leaves != needs)], minlength=calls.states + 1)
-    makes[calls.initial] += 1
-    begun = np.flatnonzero((events & 3) == START)
-    begun = begun[needs[events[begun] >> 2] >= 0]
-    which = events[begun] >> 2
-    last = np.full(calls.states + 1, -1, np.int32)
-    last[needs[which]] = begun
-    last[makes > 1] = -1
-    return last
 
 
 def _events(start: Any, end: Any, retired: Any) -> tuple[Ints, Ints]:

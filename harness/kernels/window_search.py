@@ -1,248 +1,227 @@
 """The loops of :mod:`harness.kernels.windowed`, compiled or interpreted.
 
-A configuration is a row of integers: level, state and whether the state was made to be used at once in the first
-word; then the sets of done and of hidden slots; then the counts of indeterminate calls used (see
-:mod:`harness.kernels.timeline`). What is open at a level is not stored: the search walks from level to level and
-does, or undoes, the events between them.
+The search visits the most promising configuration of a level, then that of the next one. Where no way leads on, it goes
+some levels back and comes again with more configurations abreast; twice as far back and twice as many whenever that
+was not enough. Nothing is ever forgotten, so in the end everything was visited.
 """
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 
 from harness.kernels.calls import ANY, KEEP
+from harness.kernels.supply import CALL, ENOUGH, LEAST, READS, RETIRE, SPARE, START, WANTS, only_looks
 from harness.kernels.timeline import (
     BITS,
     DUE,
-    GUESS,
     LEAVES,
     NEEDS,
     PLACE,
-    RETIRE,
-    RETURN,
     SHIFT,
-    START,
+    SUPPLY,
     TOTAL,
     WORD,
     WORD_BITS,
-    Ints,
     Longs,
     Timeline,
 )
+from harness.kernels.window_room import (
+    BACK,
+    BEGUN,
+    BUT_MORE,
+    BUT_ONE,
+    CURSOR,
+    DEEPEST,
+    HAS_BUT,
+    HEAP,
+    KEPT,
+    LOOKS,
+    LOWEST,
+    MADE,
+    NOBODY,
+    ONWARD,
+    QUOTA,
+    SEEN,
+    STAMP,
+    STATE_BITS,
+    STATE_MASK,
+    STUCK_AT,
+    TELL,
+    TOUCHED,
+    UPDATES,
+    USED,
+    VISITED,
+    WRITES,
+    Room,
+    copy,
+    is_best,
+    kept,
+    next_of,
+    waits,
+    walk,
+)
 
 _BUT: Final = -3
-_COMPARED: Final = 64
-"""How many kept configurations of a level a new one is compared with, beyond equality."""
-_HASH_MASK: Final = (1 << 30) - 1
-_HASH_FACTOR: Final = 2_654_435_761
-STATE_BITS: Final = 32
-_STATE_MASK: Final = (1 << 31) - 1
-
-LEVEL, LEFT, KEPT, DEEPEST, STAMP, SEEN, HAS_BUT, BUT_ONE, BUT_MORE, REGISTERS = range(10)
 STUCK, FOUND, PAUSED, FULL = range(4)
-WRITES, LOOKS = range(2)
-GOAL, FAR, SEEN_AT, BEST = range(4)
+GOAL, FAR, SEEN_AT, BEST, TOLD, MAKING, USING, READING = range(8)
+_SAFE: Final = 8
+_EARLY: Final = 40
+_FARTHEST: Final = 1 << 40
 
 
-class Room(NamedTuple):
-    """What the search writes. ``at`` holds its registers; ``memo`` the configurations met, linked by level
-    through ``link`` from ``heads``, found through the hash ``table`` (row + 1); ``stack`` those still to be looked at.
-    ``sets`` are the open blind writes and the open looks; ``guesses`` what each field counts. ``marks`` of a state say
-    (for the stamp of now) that an open call needs it or how FAR it is from such a state in indeterminate calls, and
-    which of equal calls is the BEST to take."""
-
-    at: Longs
-    slot_call: Ints
-    guesses: Ints
-    sets: Longs
-    now: Longs
-    after: Longs
-    memo: Longs
-    link: Ints
-    table: Ints
-    heads: Ints
-    stack: Longs
-    marks: Longs
+# --- how promising a configuration is --------------------------------------------------------------------
 
 
-# --- what is open ----------------------------------------------------------------------------------------
+def touch(room: Room, value: int) -> None:
+    """Begin the notes on a state, once for each configuration."""
+    at, marks = room.at, room.marks
+    if marks[value, TOLD] != at[TELL]:
+        marks[value, TOLD], marks[value, MAKING], marks[value, USING], marks[value, READING] = at[TELL], 0, 0, ENOUGH
+        room.touched[at[TOUCHED]] = value
+        at[TOUCHED] += 1
 
 
-def opened(laid: Timeline, room: Room, which: int) -> None:
-    """Put a call into its slot."""
-    slot = laid.calls[which, PLACE]
-    room.slot_call[slot] = which
-    bit = np.int64(1) << (slot % WORD_BITS)
-    if laid.calls[which, NEEDS] == ANY:
-        room.sets[WRITES, slot // WORD_BITS] |= bit
-    elif laid.calls[which, LEAVES] == KEEP or laid.calls[which, LEAVES] == laid.calls[which, NEEDS]:
-        room.sets[LOOKS, slot // WORD_BITS] |= bit
+def promise(laid: Timeline, room: Room) -> int:
+    """How little promise ``after`` has; -1: it has none."""
+    at, row, marks = room.at, room.after, room.marks
+    words, last = room.sets.shape[1], room.listed.shape[1] - 1
+    at[TELL] += 1
+    at[TOUCHED] = 0
+    early = 0
+    state = (row[0] >> 1) & STATE_MASK
+    touch(room, state)
+    touch(room, (room.now[0] >> 1) & STATE_MASK)
+    for i in range(room.listed[WRITES, last]):
+        slot = room.listed[WRITES, i]
+        leaves = laid.calls[room.slot_call[slot], LEAVES]
+        touch(room, leaves)
+        if row[1 + slot // WORD_BITS] >> (slot % WORD_BITS) & 1:
+            marks[leaves, MAKING] += 1
+            early += 1
+    for i in range(room.listed[UPDATES, last]):
+        slot = room.listed[UPDATES, i]
+        needs, leaves = laid.calls[room.slot_call[slot], NEEDS], laid.calls[room.slot_call[slot], LEAVES]
+        touch(room, needs)
+        touch(room, leaves)
+        if row[1 + slot // WORD_BITS] >> (slot % WORD_BITS) & 1:
+            marks[leaves, MAKING] += 1
+            marks[needs, USING] += 1
+            early += 1
+    for i in range(room.listed[LOOKS, last]):
+        slot = room.listed[LOOKS, i]
+        needs = laid.calls[room.slot_call[slot], NEEDS]
+        if needs >= 0 and not row[1 + slot // WORD_BITS] >> (slot % WORD_BITS) & 1:
+            touch(room, needs)
+            marks[needs, READING] = min(marks[needs, READING], laid.calls[room.slot_call[slot], SUPPLY])
+    for field in range(len(room.guesses)):
+        used = row[1 + 2 * words + laid.fields[field, WORD]] & laid.fields[field, BITS]
+        if used:
+            touch(room, room.guesses[field, LEAVES])
+            marks[room.guesses[field, LEAVES], MAKING] += used >> laid.fields[field, SHIFT]
+    total = early * _EARLY
+    for i in range(at[TOUCHED]):
+        spare = to_waste(laid, room, room.touched[i], state)
+        if spare < 0:
+            return -1
+        if spare < _SAFE:
+            total += 1 << (2 * (_SAFE - spare))
+    return total
 
 
-def closed(laid: Timeline, room: Room, which: int) -> None:
-    """Take a call out of its slot."""
-    slot = laid.calls[which, PLACE]
-    room.slot_call[slot] = -1
-    rest = ~(np.int64(1) << (slot % WORD_BITS))
-    room.sets[WRITES, slot // WORD_BITS] &= rest
-    room.sets[LOOKS, slot // WORD_BITS] &= rest
-
-
-def walk(laid: Timeline, room: Room, level: int) -> None:
-    """Make what is open that of ``level``, by doing or undoing the events between."""
-    was = room.at[LEVEL]
-    place = laid.returns[was] if was >= 0 else 0
-    goal = laid.returns[level]
-    while place < goal:
-        which, what = laid.events[place] >> 2, laid.events[place] & 3
-        if what == START:
-            opened(laid, room, which)
-        elif what == RETURN:
-            closed(laid, room, which)
-        elif what == GUESS:
-            field = laid.calls[which, PLACE]
-            room.guesses[field, TOTAL] += 1
-            room.guesses[field, NEEDS], room.guesses[field, LEAVES] = (
-                laid.calls[which, NEEDS],
-                laid.calls[which, LEAVES],
-            )
-        else:
-            room.guesses[laid.kinds[which, PLACE], TOTAL] = 0
-        place += 1
-    while place > goal:
-        place -= 1
-        which, what = laid.events[place] >> 2, laid.events[place] & 3
-        if what == START:
-            closed(laid, room, which)
-        elif what == RETURN:
-            opened(laid, room, which)
-        elif what == GUESS:
-            room.guesses[laid.calls[which, PLACE], TOTAL] -= 1
-        else:
-            field = laid.kinds[which, PLACE]
-            room.guesses[field, TOTAL] = laid.kinds[which, TOTAL]
-            room.guesses[field, NEEDS], room.guesses[field, LEAVES] = (
-                laid.kinds[which, NEEDS],
-                laid.kinds[which, LEAVES],
-            )
-    room.at[LEVEL] = level
-
-
-# --- what was met ----------------------------------------------------------------------------------------
-
-
-def copy(source: Longs, target: Longs) -> None:
-    """Item by item: a slice would be copied twice, for it might overlap."""
-    for i in range(len(source)):
-        target[i] = source[i]
-
-
-def hashed(row: Longs) -> int:
-    """A number below 2**30."""
-    mixed = 0
-    for i in range(len(row)):
-        word = row[i]
-        mixed = ((mixed ^ (word & _HASH_MASK)) * _HASH_FACTOR >> 15) & _HASH_MASK
-        mixed = ((mixed ^ (word >> 30)) * _HASH_FACTOR >> 15) & _HASH_MASK
-    return mixed
-
-
-def rehashed(memo: Longs, rows: int, table: Ints) -> None:
-    """Fill an empty hash table with the first ``rows`` of ``memo``."""
-    for row in range(rows):
-        place = hashed(memo[row]) & (len(table) - 1)
-        while table[place]:
-            place = (place + 1) & (len(table) - 1)
-        table[place] = row + 1
-
-
-def dominates(laid: Timeline, room: Room, a: Longs, b: Longs) -> bool:
-    """Whether configuration ``a`` can do all that ``b`` can; see ``linearize._Level.dominates``."""
-    words = room.sets.shape[1]
-    for w in range(words):
-        a_done, b_done, a_hidden, b_hidden = a[1 + w], b[1 + w], a[1 + words + w], b[1 + words + w]
-        looks = room.sets[LOOKS, w]
-        if (a_done ^ b_done) & ~(a_hidden | looks) or b_hidden & ~a_hidden or b_done & looks & ~a_done:
-            return False
-    for w in range(len(laid.guard)):
-        guard = laid.guard[w]
-        if ((b[1 + 2 * words + w] | guard) - a[1 + 2 * words + w]) & guard != guard:
-            return False
-    return True
-
-
-def is_new(laid: Timeline, room: Room, level: int) -> bool:
-    """Remember the configuration ``now``; False when it, or one that can do all that it can, was met before."""
-    row, width = room.now, len(room.now)
-    last = len(room.table) - 1
-    place = hashed(row) & last
-    while room.table[place]:
-        other = room.memo[room.table[place] - 1]
-        same = True
-        for i in range(width):
-            if other[i] != row[i]:
-                same = False
-                break
-        if same:
-            return False
-        place = (place + 1) & last
-    rival, compared = room.heads[level], 0
-    while rival >= 0 and compared < _COMPARED:
-        other = room.memo[rival]
-        # The same level and state; what was not made to be used at once is freer than what was.
-        if (other[0] | 1) == (row[0] | 1) and (row[0] & 1 or not other[0] & 1) and dominates(laid, room, other, row):
-            return False
-        rival = room.link[rival]
-        compared += 1
-    kept = room.at[KEPT]
-    copy(row, room.memo[kept])
-    room.link[kept], room.heads[level], room.table[place] = room.heads[level], kept, kept + 1
-    room.at[KEPT] = kept + 1
-    return True
+def to_waste(laid: Timeline, room: Room, value: int, state: int) -> int:
+    """How often ``value`` may still be wasted before a call that needs it can no longer have it."""
+    marks, row = room.marks, room.after
+    made = room.closed[value, MADE] + marks[value, MAKING]
+    used, ahead = room.closed[value, USED], marks[value, USING]
+    present = 1 if value == state else 0
+    wasted = made - used - ahead - present
+    at, end = laid.first[value, WANTS] + used, laid.first[value + 1, WANTS]
+    least = ENOUGH
+    while ahead:
+        call = laid.wants[at, CALL]
+        slot = laid.calls[call, PLACE]
+        if room.slot_call[slot] == call and row[1 + slot // WORD_BITS] >> (slot % WORD_BITS) & 1:
+            ahead -= 1
+        least = min(least, laid.wants[at, SPARE] - ahead)
+        at += 1
+    if at < end:
+        least = min(least, laid.wants[at, LEAST])
+    least -= wasted
+    if marks[value, READING] < ENOUGH:
+        least = min(least, marks[value, READING] - made - 1)
+    at = laid.first[value, READS] + room.closed[value, BEGUN]
+    if at < laid.first[value + 1, READS]:
+        least = min(least, laid.reads[at] - made + present - 1)
+    return int(least)
 
 
 # --- what can come next ----------------------------------------------------------------------------------
 
 
+def fits_state(needs: int, state: int) -> bool:
+    """Whether a look fits the state."""
+    return needs == state or (needs <= _BUT and _BUT - needs != state)
+
+
 def take_looks(laid: Timeline, room: Room, row: Longs, state: int) -> bool:
     """Take the open looks that fit the state; whether there was one."""
-    words, taken = room.sets.shape[1], False
-    for w in range(words):
-        if not room.sets[LOOKS, w] & ~row[1 + w]:
-            continue
-        for slot in range(w * WORD_BITS, min((w + 1) * WORD_BITS, len(room.slot_call))):
-            bit = np.int64(1) << (slot % WORD_BITS)
-            if room.sets[LOOKS, w] & ~row[1 + w] & bit:
-                needs = laid.calls[room.slot_call[slot], NEEDS]
-                if needs == state or (needs <= _BUT and _BUT - needs != state):
-                    row[1 + w] |= bit
-                    taken = True
+    taken = False
+    for i in range(room.listed[LOOKS, room.listed.shape[1] - 1]):
+        slot = room.listed[LOOKS, i]
+        w, bit = slot // WORD_BITS, np.int64(1) << (slot % WORD_BITS)
+        if not row[1 + w] & bit and fits_state(laid.calls[room.slot_call[slot], NEEDS], state):
+            row[1 + w] |= bit
+            taken = True
     return taken
 
 
+def forward(laid: Timeline, room: Room, row: Longs, level: int) -> int:
+    """Move a configuration to the first level after ``level`` whose call is not linearized; the looks that begin
+    on the way are taken if they fit."""
+    words, state = room.sets.shape[1], (row[0] >> 1) & STATE_MASK
+    place = laid.returns[level] if level >= 0 else 0
+    while True:
+        if level >= 0:
+            due = laid.calls[laid.events[laid.returns[level]] >> 2, PLACE]
+            w, bit = due // WORD_BITS, np.int64(1) << (due % WORD_BITS)
+            if not row[1 + w] & bit:
+                break
+            row[1 + w] &= ~bit
+            row[1 + words + w] &= ~bit
+            place += 1
+        level += 1
+        while place < laid.returns[level]:
+            which, what = laid.events[place] >> 2, laid.events[place] & 3
+            if what == START:
+                needs, leaves, slot = laid.calls[which, NEEDS], laid.calls[which, LEAVES], laid.calls[which, PLACE]
+                if only_looks(needs, leaves) and fits_state(needs, state):
+                    row[1 + slot // WORD_BITS] |= np.int64(1) << (slot % WORD_BITS)
+            elif what == RETIRE:
+                field = laid.kinds[which, PLACE]
+                row[1 + 2 * words + laid.fields[field, WORD]] &= ~laid.fields[field, BITS]
+            place += 1
+        if level == len(laid.returns) - 1:
+            break
+    row[0] = np.int64(level) << STATE_BITS | state << 1
+    return level
+
+
 def push(laid: Timeline, room: Room, level: int, made: bool) -> None:
-    """Look at ``after`` later: at the next level when the call that is due here was linearized."""
-    if is_lost(laid, room, level):
+    """Look at ``after`` later, unless it is hopeless or was met."""
+    score = promise(laid, room)
+    if score < 0:
         return
-    words, top = room.sets.shape[1], room.at[LEFT]
-    row = room.stack[top]
-    copy(room.after, row)
-    state = (row[0] >> 1) & _STATE_MASK
+    row = room.after
     due = laid.calls[laid.events[laid.returns[level]] >> 2, PLACE]
-    w, bit = due // WORD_BITS, np.int64(1) << (due % WORD_BITS)
-    room.at[LEFT] = top + 1
-    if not row[1 + w] & bit:
-        row[0] = np.int64(level) << STATE_BITS | state << 1 | int(made)
-        return
-    row[0] = np.int64(level + 1) << STATE_BITS | state << 1
-    row[1 + w] &= ~bit
-    row[1 + words + w] &= ~bit
-    for place in range(laid.returns[level] + 1, laid.returns[level + 1]):
-        if laid.events[place] & 3 == RETIRE:
-            field = laid.kinds[laid.events[place] >> 2, PLACE]
-            row[1 + 2 * words + laid.fields[field, WORD]] &= ~laid.fields[field, BITS]
+    if row[1 + due // WORD_BITS] >> (due % WORD_BITS) & 1:
+        forward(laid, room, row, level)
+    else:
+        row[0] = np.int64(level) << STATE_BITS | ((row[0] >> 1) & STATE_MASK) << 1 | int(made)
+    found = kept(room, row, score)
+    if found != NOBODY:
+        waits(room, found, level)
 
 
 def moved(laid: Timeline, room: Room, needs: int, leaves: int, slot: int, field: int) -> bool:
@@ -250,7 +229,7 @@ def moved(laid: Timeline, room: Room, needs: int, leaves: int, slot: int, field:
     looks taken that fit its state; whether there was such a look."""
     words, after = room.sets.shape[1], room.after
     copy(room.now, after)
-    state = (after[0] >> 1) & _STATE_MASK
+    state = (after[0] >> 1) & STATE_MASK
     if leaves != KEEP:
         state = leaves
     after[0] = np.int64(state) << 1
@@ -271,17 +250,18 @@ def mark_goals(laid: Timeline, room: Room) -> None:
     at, now = room.at, room.now
     at[STAMP] += 1
     at[HAS_BUT], at[BUT_MORE] = 0, 0
-    for slot in range(len(room.slot_call)):
-        call = room.slot_call[slot]
-        if call < 0 or now[1 + slot // WORD_BITS] >> (slot % WORD_BITS) & 1:
-            continue
-        needs = laid.calls[call, NEEDS]
-        if needs >= 0:
-            room.marks[needs, GOAL], room.marks[needs, FAR] = at[STAMP], 0
-        elif needs <= _BUT:
-            if at[HAS_BUT] and at[BUT_ONE] != _BUT - needs:
-                at[BUT_MORE] = 1
-            at[HAS_BUT], at[BUT_ONE] = 1, _BUT - needs
+    for sort in range(LOOKS, UPDATES + 1):
+        for i in range(room.listed[sort, room.listed.shape[1] - 1]):
+            slot = room.listed[sort, i]
+            if now[1 + slot // WORD_BITS] >> (slot % WORD_BITS) & 1:
+                continue
+            needs = laid.calls[room.slot_call[slot], NEEDS]
+            if needs >= 0:
+                room.marks[needs, GOAL], room.marks[needs, FAR] = at[STAMP], 0
+            elif needs <= _BUT:
+                if at[HAS_BUT] and at[BUT_ONE] != _BUT - needs:
+                    at[BUT_MORE] = 1
+                at[HAS_BUT], at[BUT_ONE] = 1, _BUT - needs
     distance, grew = 1, True
     while grew:
         grew = False
@@ -300,130 +280,117 @@ def far_from_use(room: Room, state: int) -> int:
     at = room.at
     if at[HAS_BUT] and (at[BUT_MORE] or state != at[BUT_ONE]):
         return 0
-    return room.marks[state, FAR] if room.marks[state, GOAL] == at[STAMP] else -1
-
-
-def is_lost(laid: Timeline, room: Room, level: int) -> bool:
-    """Whether ``after`` left a state that is made only once and that another call still has to find."""
-    state, left = (room.after[0] >> 1) & _STATE_MASK, (room.now[0] >> 1) & _STATE_MASK
-    last = laid.last_need[left]
-    if state == left or last < 0:
-        return False
-    if last > laid.returns[level]:
-        return True
-    for slot in range(len(room.slot_call)):
-        call = room.slot_call[slot]
-        is_done = room.after[1 + slot // WORD_BITS] >> (slot % WORD_BITS) & 1
-        if call >= 0 and laid.calls[call, NEEDS] == left and not is_done:
-            return True
-    return False
+    return int(room.marks[state, FAR]) if room.marks[state, GOAL] == at[STAMP] else -1
 
 
 def expand(laid: Timeline, room: Room, level: int, made: bool, state: int) -> None:
-    """Push all that can come next after ``now``. What is pushed last is tried first: the most direct way to the call
-    that is due, and what uses no indeterminate call before what does."""
+    """Push all that can come next after ``now``."""
     due = laid.calls[laid.events[laid.returns[level]] >> 2, PLACE]
     w, bit = due // WORD_BITS, np.int64(1) << (due % WORD_BITS)
-    words = room.sets.shape[1]
     mark_goals(laid, room)
     push_guesses(laid, room, level, made, state)
     if not made:
-        push_best(laid, room, level, ANY, due)
-    push_best(laid, room, level, state, -1)
+        push_best(laid, room, level, WRITES, ANY, due)
+    push_best(laid, room, level, UPDATES, state, -1)
     if room.sets[WRITES, w] & bit and not made:
         moved(laid, room, ANY, laid.calls[room.slot_call[due], LEAVES], due, -1)
         push(laid, room, level, False)
-    may_hide = room.now[1 + words + w] & bit
-    # The only write of a value that another call must find cannot stay unseen.
-    if may_hide and laid.last_need[laid.calls[room.slot_call[due], LEAVES]] < 0:
+    if room.now[1 + room.sets.shape[1] + w] & bit:
         copy(room.now, room.after)
         room.after[1 + w] |= bit
         push(laid, room, level, False)
 
 
 def push_guesses(laid: Timeline, room: Room, level: int, made: bool, state: int) -> None:
-    """Indeterminate calls that fit the state and lead to a use, the nearest to it last."""
-    words, farthest = room.sets.shape[1], 0
+    """Indeterminate calls that fit the state and lead to a use."""
+    words = room.sets.shape[1]
     for field in range(len(room.guesses)):
-        if room.guesses[field, TOTAL]:
-            farthest = max(farthest, far_from_use(room, room.guesses[field, LEAVES]))
-    for distance in range(farthest, -1, -1):
-        for field in range(len(room.guesses)):
-            needs, leaves = room.guesses[field, NEEDS], room.guesses[field, LEAVES]
-            if needs != state and (made or needs != ANY):
-                continue
-            used = room.now[1 + 2 * words + laid.fields[field, WORD]] & laid.fields[field, BITS]
-            if (
-                used >> laid.fields[field, SHIFT] < room.guesses[field, TOTAL]
-                and far_from_use(room, leaves) == distance
-            ):
-                push(laid, room, level, not moved(laid, room, needs, leaves, -1, field))
-
-
-def push_best(laid: Timeline, room: Room, level: int, needs: int, spared: int) -> None:
-    """Open calls that change the state and have this guard: of equal ones the first to return. Blind writes only if
-    they have a use, and not the one in slot ``spared``; updates in the order in which they return, the first last."""
-    at, now = room.at, room.now
-    at[SEEN] += 1
-    stamp, found = at[SEEN], 0
-    for slot in range(len(room.slot_call)):
-        w, call = slot // WORD_BITS, room.slot_call[slot]
-        if call < 0 or slot == spared or laid.calls[call, NEEDS] != needs:
+        needs, leaves = room.guesses[field, NEEDS], room.guesses[field, LEAVES]
+        if not room.guesses[field, TOTAL] or (needs != state and (made or needs != ANY)):
             continue
-        if (now[1 + w] | room.sets[LOOKS, w]) >> (slot % WORD_BITS) & 1:
+        used = room.now[1 + 2 * words + laid.fields[field, WORD]] & laid.fields[field, BITS]
+        if used >> laid.fields[field, SHIFT] < room.guesses[field, TOTAL] and far_from_use(room, leaves) >= 0:
+            push(laid, room, level, not moved(laid, room, needs, leaves, -1, field))
+
+
+def push_best(laid: Timeline, room: Room, level: int, sort: int, needs: int, spared: int) -> None:
+    """Open calls that change the state and have this guard: of equal ones the first to return. Blind writes only if
+    they have a use, and not the one in slot ``spared``."""
+    at, now, marks = room.at, room.now, room.marks
+    at[SEEN] += 1
+    stamp, count = at[SEEN], room.listed[sort, room.listed.shape[1] - 1]
+    for i in range(count):
+        slot = room.listed[sort, i]
+        call = room.slot_call[slot]
+        if slot == spared or laid.calls[call, NEEDS] != needs or now[1 + slot // WORD_BITS] >> (slot % WORD_BITS) & 1:
             continue
         leaves = laid.calls[call, LEAVES]
-        if leaves == KEEP or (needs == ANY and far_from_use(room, leaves) < 0):
+        if marks[leaves, SEEN_AT] != stamp:
+            marks[leaves, SEEN_AT], marks[leaves, BEST] = stamp, slot
+        elif laid.calls[call, DUE] < laid.calls[room.slot_call[marks[leaves, BEST]], DUE]:
+            marks[leaves, BEST] = slot
+    for i in range(count):
+        slot = room.listed[sort, i]
+        leaves = laid.calls[room.slot_call[slot], LEAVES]
+        if marks[leaves, SEEN_AT] != stamp or marks[leaves, BEST] != slot:
             continue
-        if room.marks[leaves, SEEN_AT] != stamp:
-            room.marks[leaves, SEEN_AT], room.marks[leaves, BEST] = stamp, slot
-            found += 1
-        elif laid.calls[call, DUE] < laid.calls[room.slot_call[room.marks[leaves, BEST]], DUE]:
-            room.marks[leaves, BEST] = slot
-    before = np.int64(1) << 40
-    while found:
-        chosen, latest = -1, np.int64(-1)
-        for slot in range(len(room.slot_call)):
-            call = room.slot_call[slot]
-            if call < 0 or laid.calls[call, NEEDS] != needs or laid.calls[call, LEAVES] == KEEP:
-                continue
-            leaves, end = laid.calls[call, LEAVES], laid.calls[call, DUE]
-            is_best = room.marks[leaves, SEEN_AT] == stamp and room.marks[leaves, BEST] == slot
-            if is_best and latest < end < before:
-                chosen, latest = slot, end
-        found -= 1
-        before = latest
-        taken = moved(laid, room, needs, laid.calls[room.slot_call[chosen], LEAVES], chosen, -1)
-        push(laid, room, level, needs == ANY and not taken)
+        if sort == WRITES and far_from_use(room, leaves) < 0:
+            continue
+        taken = moved(laid, room, needs, leaves, slot, -1)
+        push(laid, room, level, sort == WRITES and not taken)
+
+
+# --- in which order --------------------------------------------------------------------------------------
+
+
+def turned_back(room: Room) -> bool:
+    """Choose where to go on after no way led on from the deepest level; False when nothing is left anywhere."""
+    at = room.at
+    while at[LOWEST] <= at[DEEPEST] and room.heads[at[LOWEST], HEAP] == NOBODY:
+        at[LOWEST] += 1
+    if at[LOWEST] > at[DEEPEST]:
+        return False
+    if at[STUCK_AT] < 0 or at[DEEPEST] > at[STUCK_AT] + at[BACK]:
+        at[BACK], at[QUOTA] = 8, 1
+    elif at[BACK] < _FARTHEST:
+        at[BACK], at[QUOTA] = 2 * at[BACK], 2 * at[QUOTA]
+    at[STUCK_AT] = at[DEEPEST]
+    at[CURSOR] = max(at[LOWEST], at[DEEPEST] - at[BACK])
+    at[ONWARD] = 0
+    return True
 
 
 def search(laid: Timeline, room: Room, fuel: int) -> int:
     """Visit up to ``fuel`` new configurations. FOUND: an order for all calls; STUCK: there is none; PAUSED: go on
     later; FULL: go on with more room."""
     at, now = room.at, room.now
-    levels = len(room.heads)
-    most = 2 * len(room.slot_call) + len(room.guesses) + 4
-    while at[LEFT]:
+    levels = len(room.heads) - 1
+    most = len(room.slot_call) + len(room.guesses) + 4
+    while True:
         if fuel <= 0:
             return PAUSED
-        if at[KEPT] > len(room.memo) - 8 or at[LEFT] + most > len(room.stack) or 2 * at[KEPT] > len(room.table):
+        if at[KEPT] + most > len(room.memo) or 2 * (at[KEPT] + most) > len(room.table):
             return FULL
-        at[LEFT] -= 1
-        copy(room.stack[at[LEFT]], now)
-        level, made = now[0] >> STATE_BITS, bool(now[0] & 1)
-        if level == levels:
-            return FOUND
-        state = (now[0] >> 1) & _STATE_MASK
-        walk(laid, room, level)
-        at[DEEPEST] = max(at[DEEPEST], level)
-        take_looks(laid, room, now, state)
-        if not is_new(laid, room, level):
+        level = at[CURSOR]
+        row = NOBODY if at[ONWARD] >= at[QUOTA] else next_of(room, level)
+        if row == NOBODY:
+            at[CURSOR], at[ONWARD] = level + 1, 0
+            if at[CURSOR] > at[STUCK_AT] + at[BACK]:
+                at[QUOTA] = 1
+            if at[CURSOR] > at[DEEPEST] and not turned_back(room):
+                return STUCK
             continue
-        fuel -= 1
-        due = laid.calls[laid.events[laid.returns[level]] >> 2, PLACE]
-        if now[1 + due // WORD_BITS] >> (due % WORD_BITS) & 1:
-            copy(now, room.after)
-            push(laid, room, level, False)
-        else:
-            expand(laid, room, level, made, state)
-    return STUCK
+        goal = room.memo[row, 0] >> STATE_BITS
+        if goal > level:
+            at[DEEPEST] = max(at[DEEPEST], goal)
+            if goal == levels:
+                return FOUND
+            waits(room, row, goal)
+            at[ONWARD] += 1
+            continue
+        walk(laid, room, level)
+        if is_best(laid, room, row, level):
+            fuel -= 1
+            at[VISITED] += 1
+            copy(room.memo[row], now)
+            expand(laid, room, level, bool(now[0] & 1), (now[0] >> 1) & STATE_MASK)

@@ -10,21 +10,25 @@ import numpy as np
 
 from harness.kernels.calls import Budget, CallColumns, Decision
 from harness.kernels.compiling import Kernel
+from harness.kernels.memory import resident_bytes
 from harness.kernels.timeline import WORD_BITS, Timeline, timeline
-from harness.kernels.window_search import (
+from harness.kernels.window_room import (
     DEEPEST,
-    FOUND,
-    FULL,
+    HEAP,
     KEPT,
-    LEFT,
     LEVEL,
+    MADE,
+    QUOTA,
     REGISTERS,
+    RIVAL,
+    RIVALS,
     STATE_BITS,
-    STUCK,
+    STUCK_AT,
+    VISITED,
     Room,
     rehashed,
-    search,
 )
+from harness.kernels.window_search import FOUND, FULL, STUCK, forward, search
 
 _SLICE: Final = 100_000
 """Configurations visited between two looks at the clock and the memory."""
@@ -37,39 +41,46 @@ def decide_windowed(calls: CallColumns, fast: Callable[[Kernel], Kernel], budget
     A negative answer is always right, but the search looks ahead: where a state is made only once it knows how long
     that must last. So the shortest failing prefix may end later than ``decided_to``, unless ``culprit`` is set.
     """
+    before = resident_bytes()
     laid, kept = timeline(calls, fast)
     levels = len(laid.returns) - 1
     if not levels:
         return Decision(True)
     room = _room(laid, calls.states, levels)
-    row_bytes = 16 * len(room.now) + 20
-    room.stack[0, :] = 0
-    room.stack[0, 0] = calls.initial << 1
-    room.at[LEFT] = 1
+    room.now[0] = calls.initial << 1
+    room.closed[calls.initial, MADE] = 1
+    fast(forward)(laid, room, room.now, -1)
+    room.memo[0] = room.now
+    room.heads[0, HEAP] = 0
+    room.at[KEPT] = 1
     step, rehash = fast(search), fast(rehashed)
-    most = min(budget.configurations, (budget.memory_mb << 20) // row_bytes)
+    rehash(room.memo, 1, room.table)
     while True:
-        outcome = step(laid, room, min(_SLICE, most - int(room.at[KEPT]) + 1))
-        explored = int(room.at[KEPT])
+        outcome = step(laid, room, min(_SLICE, budget.configurations - int(room.at[VISITED]) + 1))
+        explored = int(room.at[VISITED])
         if outcome == FOUND:
             return Decision(True, explored=explored)
         stuck = laid.events[laid.returns[room.at[DEEPEST]]] >> 2
         which = int(kept[stuck])
         end = int(calls.end[which])
         if outcome == STUCK:
-            looked_ahead = bool(np.any(laid.last_need >= 0))
+            looked_ahead = bool(len(laid.wants) or len(laid.reads))
             return Decision(False, None if looked_ahead else which, _states(room), end, explored)
-        limit = _limit(explored, most, budget)
+        limit = _limit(room, before, outcome == FULL, budget)
         if limit:
             return Decision(None, decided_to=end, explored=explored, limit=limit)
         if outcome == FULL:
             room = _grown(room, rehash)
 
 
-def _limit(explored: int, most: int, budget: Budget) -> str:
+def _limit(room: Room, before: int, grows: bool, budget: Budget) -> str:
+    """Which part of the budget is used up; "": none. Memory is what the process holds more than ``before`` (bytes), at
+    least what the search's own arrays take, and what they are about to grow by."""
+    explored, arrays = int(room.at[VISITED]), sum(array.nbytes for array in room)
     if explored > budget.configurations:
         return f"more than {budget.configurations:,} configurations"
-    if explored > most:
+    held = max(resident_bytes() - before, arrays) + (arrays if grows else 0)
+    if held > budget.memory_mb << 20:
         return f"memory limit of {budget.memory_mb:,} MB ({explored:,} configurations)"
     return "time limit" if time.monotonic() > budget.deadline_s else ""
 
@@ -77,10 +88,10 @@ def _limit(explored: int, most: int, budget: Budget) -> str:
 def _states(room: Room) -> frozenset[int]:
     """The states met at the deepest level."""
     found = set()
-    row = int(room.heads[room.at[DEEPEST]])
+    row = int(room.heads[room.at[DEEPEST], RIVALS])
     while row >= 0:
         found.add(int(room.memo[row, 0] & ((1 << STATE_BITS) - 1)) >> 1)
-        row = int(room.link[row])
+        row = int(room.links[row, RIVAL])
     return frozenset(found)
 
 
@@ -90,32 +101,35 @@ def _room(laid: Timeline, states: int, levels: int) -> Room:
     width = 1 + 2 * words + len(laid.guard)
     rows = max(_FIRST_ROWS, 4 * (2 * laid.slots + fields + 4))
     at = np.zeros(REGISTERS, np.int64)
-    at[LEVEL] = -1
+    at[LEVEL], at[STUCK_AT], at[QUOTA] = -1, -1, 1
     return Room(
         at=at,
         slot_call=np.full(max(laid.slots, 1), -1, np.int32),
         guesses=np.zeros((fields, 4), np.int32),
-        sets=np.zeros((2, words), np.int64),
+        sets=np.zeros((3, words), np.int64),
+        listed=np.zeros((3, laid.slots + 1), np.int32),
+        place=np.zeros(max(laid.slots, 1), np.int32),
+        closed=np.zeros((states + 1, 3), np.int64),
         now=np.zeros(width, np.int64),
         after=np.zeros(width, np.int64),
         memo=np.empty((rows, width), np.int64),
-        link=np.empty(rows, np.int32),
+        score=np.zeros(rows, np.int64),
+        links=np.full((rows, 3), -1, np.int32),
         table=np.zeros(4 * rows, np.int32),
-        heads=np.full(levels, -1, np.int32),
-        stack=np.empty((rows, width), np.int64),
-        marks=np.zeros((states + 1, 4), np.int64),
+        heads=np.full((levels + 1, 2), -1, np.int32),
+        marks=np.zeros((states + 1, 8), np.int64),
+        touched=np.zeros(3 * laid.slots + fields + 3, np.int32),
     )
 
 
 def _grown(room: Room, rehash: Kernel) -> Room:
-    """Twice the room for whatever is nearly full. Grows in place: the large arrays are never held twice."""
+    """Twice the room. Grows in place: the large arrays are never held twice."""
     rows = len(room.memo)
-    if room.at[KEPT] > rows - 8:
+    if room.at[KEPT] > rows // 2:
         room.memo.resize((2 * rows, room.memo.shape[1]), refcheck=False)
-        room.link.resize(2 * rows, refcheck=False)
-        if len(room.table) < 4 * rows:
-            room = room._replace(table=np.zeros(2 * len(room.table), np.int32))
-            rehash(room.memo, int(room.at[KEPT]), room.table)
-    else:
-        room.stack.resize((2 * len(room.stack), room.stack.shape[1]), refcheck=False)
+        room.links.resize((2 * rows, 3), refcheck=False)
+        room.score.resize(2 * rows, refcheck=False)
+    if 4 * room.at[KEPT] > len(room.table):
+        room = room._replace(table=np.zeros(2 * len(room.table), np.int32))
+        rehash(room.memo, int(room.at[KEPT]), room.table)
     return room

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from harness.model.history import History
+from harness.model.history import FaultWindow, History
 from harness.model.plan import Plan
 from harness.model.verdict import Valid, Verdict, overall
 
@@ -33,3 +33,22 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def valid(self) -> Valid:
         return overall(self.verdicts)
+
+
+class Recorded(msgspec.Struct, frozen=True, kw_only=True):
+    """A verdict on a history that belongs to no run, for a page about it.
+
+    ``name`` is the file, ``options`` are the model's as they were given, ``command`` judges it again.
+    """
+
+    name: str
+    model: str
+    format: str
+    operations: int
+    acknowledged: int
+    verdict: Verdict
+    note: str = ""
+    options: dict[str, str] = msgspec.field(default_factory=dict)
+    command: str = ""
+    faults: tuple[FaultWindow, ...] = ()
+    rift_version: str = ""

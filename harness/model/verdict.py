@@ -39,17 +39,49 @@ class Marked(msgspec.Struct, frozen=True, kw_only=True):
     note: str = ""
 
 
+class Placed(msgspec.Struct, frozen=True, kw_only=True):
+    """An operation in an order: its position in the excerpt, and what the object holds after it, in words."""
+
+    operation: int
+    state: str
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """One order that explains every operation of an excerpt but ``stuck``, and ``why`` it does not explain that one.
+
+    ``begin`` is what the object held before the first step.
+    """
+
+    begin: str
+    steps: tuple[Placed, ...]
+    stuck: int
+    why: str
+
+
+class Edge(msgspec.Struct, frozen=True, kw_only=True):
+    """Why one operation of an excerpt must come before another: ``kind`` is ``ww``, ``wr``, ``rw``, ``process`` or
+    ``realtime``, ``says`` a sentence."""
+
+    source: int
+    target: int
+    kind: str
+    says: str
+
+
 class Excerpt(msgspec.Struct, frozen=True, kw_only=True):
     """The smallest piece of a history that shows a violation.
 
     ``title`` is one plain sentence ("client 3 in eu-west-1 read 7, 812 ms after 9 was acknowledged").
-    ``steps`` tell the argument line by line. ``key`` is the object it is about.
+    ``steps`` tell the argument line by line. ``key`` is the object it is about. ``orders`` are attempts to put the
+    operations in order, one for each state that they can end in; ``edges`` are what runs in a circle.
     """
 
     title: str
     operations: tuple[Marked, ...]
     steps: tuple[str, ...] = ()
     key: Any = None
+    orders: tuple[Order, ...] = ()
+    edges: tuple[Edge, ...] = ()
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):

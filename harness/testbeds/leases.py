@@ -27,12 +27,16 @@ def runtime_folder() -> Path:
     Not ``XDG_RUNTIME_DIR``: it is missing in cron jobs, and emptied at logout while runs go on.
     Raises TestbedError when the folder is somebody else's.
     """
-    path = Path(os.environ.get("RIFT_RUNTIME_DIR") or f"/tmp/rift-{os.getuid()}")
+    path = _place()
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     found = path.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
         raise TestbedError(f"{path} is not a folder of yours; remove it, or set RIFT_RUNTIME_DIR to one that is")
     return path
+
+
+def _place() -> Path:
+    return Path(os.environ.get("RIFT_RUNTIME_DIR") or f"/tmp/rift-{os.getuid()}")
 
 
 class Lease:
@@ -65,6 +69,19 @@ class Lease:
     def release(self) -> None:
         self.path.unlink(missing_ok=True)
         self._file.close()
+
+
+def is_running(folder: Path) -> bool:
+    """Whether a living run of this user keeps its record in ``folder``. Makes no folder, so any run can be read."""
+    for lease in _place().glob(f"*{SUFFIX}"):
+        try:
+            kept = json.loads(lease.read_bytes()).get("folder")
+        except (OSError, ValueError, AttributeError):  # it went away, or is none of ours
+            continue
+        if kept == str(folder.resolve()):
+            with dead(lease) as former:
+                return former is None and lease.exists()
+    return False
 
 
 @contextmanager
