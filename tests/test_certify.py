@@ -52,10 +52,10 @@ def test_a_good_checker_is_certified(name: str) -> None:
 
 
 def test_every_model_of_rift_check_that_judges_data_has_a_family() -> None:
-    from harness import judging
+    from harness import judges
 
     others = {"kv", "queue", "read-your-writes", "monotonic-reads", "monotonic-writes", "writes-follow-reads"}
-    assert set(folders.family_names()) == set(judging.MODELS) - others
+    assert set(folders.family_names()) == set(judges.MODELS) - others
 
 
 def classes_of_checkers() -> set[str]:

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from harness import judging
+from harness.certify import folders
 from harness.checkers.apart import Stopped, apart
 from harness.checkers.judge import judge
 from harness.checkers.linearizable import Linearizable
@@ -25,7 +26,6 @@ from harness.model.history import History, Operation
 from harness.model.op import INFO, OK
 from harness.model.verdict import Excerpt, Order, Valid, Verdict
 from tests.notation import history, notation
-from tests.test_linearizable import random_history
 
 # --- apart ------------------------------------------------------------------------------------------------
 
@@ -150,9 +150,9 @@ def assert_is_an_order(order: Order, excerpt: Excerpt) -> None:
 
 
 def test_every_order_in_an_explanation_is_one_and_shows_the_violation() -> None:
-    rng, told = random.Random(11), 0
+    cas_register, rng, told = folders.family("cas-register"), random.Random(11), 0
     for _ in range(3000):
-        events = random_history(rng)
+        events = cas_register.draw(rng)
         for excerpt in Linearizable().check(events).excerpts:
             for order in excerpt.orders:
                 told += 1
