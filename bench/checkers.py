@@ -58,9 +58,11 @@ def register(
     unsure: int = 0,
     cas: bool = True,
     stale: bool = False,
+    inside: bool = False,
 ) -> Columns:
     """What clients of a true register see, every operation acknowledged. ``values`` 0: each written value is new, and a
     compare-and-set expects what the register holds. ``unsure`` writes at the start stay pending for ever.
+    An operation acts at its end, or, with ``inside``, at some moment before, so that no order of ends explains all.
     ``stale``: the last three calls, one after the other, write 1, write 2 and read 1."""
     planted = 3 if stale else 0
     rng = random.Random(seed)
@@ -73,7 +75,7 @@ def register(
     while began < unsure:
         f[began], value[began], process[began], start[began] = 1, 1 + began % plain, clients + began, position
         position, began = position + 1, began + 1
-    fresh, open_by_seat = unsure, [-1] * clients
+    fresh, open_by_seat, acted = unsure, [-1] * clients, [False] * clients
     is_open = 0
     while began < operations - planted or is_open:
         seat = pick(clients)
@@ -83,19 +85,22 @@ def register(
             f[began] = 0 if chance < 0.5 else 1 if chance < 0.75 or not cas else 2
             fresh += 1
             value[began] = 0 if f[began] == 0 else fresh if not values else 1 + pick(values)
-            process[began], start[began], open_by_seat[seat] = seat, position, began
+            process[began], start[began], open_by_seat[seat], acted[seat] = seat, position, began, False
             position, began, is_open = position + 1, began + 1, is_open + 1
         elif row >= 0:
-            # It acts at its end: what was open beside it may look as if it had acted before or after.
             if row % 2 and draw() < 0.5:
                 continue
-            if f[row] == 0:
-                result[row] = state
-            else:
-                new = int(value[row])
-                if f[row] == 2:
-                    value[row] = pairs.setdefault((state, new), len(pairs)) + plain + 1
-                state = new
+            if not acted[seat]:
+                acted[seat] = True
+                if f[row] == 0:
+                    result[row] = state
+                else:
+                    new = int(value[row])
+                    if f[row] == 2:
+                        value[row] = pairs.setdefault((state, new), len(pairs)) + plain + 1
+                    state = new
+                if inside:
+                    continue
             end[row] = position
             position, done, is_open, open_by_seat[seat] = position + 1, done + 1, is_open - 1, -1
     for row, (verb, said, saw) in enumerate(((1, 1, 0), (1, 2, 0), (0, 0, 1))[:planted], began):
@@ -135,12 +140,14 @@ def growth(family: str, sizes: Sequence[int], clients: int, values: int, **more:
 REGISTERS = [
     lin("cas-register 10,000 ops, 5 values, c10", 0.1, 1024, 10_000, 10, 5),
     lin("cas-register 10,000 ops, 5 values, c50", 1.0, 1024, 10_000, 50, 5),
+    lin("cas-register 10,000 ops, 5 values, c50, inside", 1.0, 1024, 10_000, 50, 5, inside=True),
     lin("cas-register 10,000 ops, 5 values, c10, stale", 0.1, 1024, 10_000, 10, 5, stale=True),
     lin("cas-register 10,000 ops, 5 values, c20, stale", 1.0, 1024, 10_000, 20, 5, stale=True),
     lin("cas-register 10,000 ops, 5 values, c50, stale", 1.0, 1024, 10_000, 50, 5, stale=True),
     lin("cas-register 30,000 ops, distinct values, c10", 0.3, 300, 30_000, 10, 0),
     lin("cas-register 1,000,000 ops, 5 values, c20", 10, 1024, 1_000_000, 20, 5),
     lin("cas-register 1,000,000 ops, 5 values, c50", 10, 1024, 1_000_000, 50, 5),
+    lin("cas-register 1,000,000 ops, 5 values, c50, inside", 10, 1024, 1_000_000, 50, 5, inside=True),
     lin("cas-register 1,000,000 ops, distinct values, c20", 10, 1024, 1_000_000, 20, 0),
     lin("cas-register 1,000,000 ops, distinct values, c50", 10, 1024, 1_000_000, 50, 0),
     lin("register 10,000,000 ops, unique writes, c100", 15, 2048, 10_000_000, 100, 0, cas=False),

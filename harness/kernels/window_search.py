@@ -1,7 +1,8 @@
 """The loops of :mod:`harness.kernels.windowed`, compiled or interpreted.
 
-The search visits the most promising configuration of a level, then that of the next one. Where no way leads on, it goes
-some levels back and comes again with more configurations abreast; twice as far back and twice as many whenever that
+The search visits the most promising configuration of a level, then that of the next one, and lets only the call that
+must return take effect where that leads on. Where no way leads on, it goes some levels back, lets others take effect
+before their time, and comes again with more configurations abreast; twice as far back and twice as many whenever that
 was not enough. Nothing is ever forgotten, so in the end everything was visited.
 """
 
@@ -12,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from harness.kernels.calls import ANY, KEEP
-from harness.kernels.supply import CALL, ENOUGH, LEAST, READS, RETIRE, SPARE, START, WANTS, only_looks
+from harness.kernels.supply import RETIRE, START, only_looks
 from harness.kernels.timeline import (
     BITS,
     DUE,
@@ -20,16 +21,15 @@ from harness.kernels.timeline import (
     NEEDS,
     PLACE,
     SHIFT,
-    SUPPLY,
     TOTAL,
     WORD,
     WORD_BITS,
     Longs,
     Timeline,
 )
+from harness.kernels.window_promise import BEST, FAR, GOAL, SEEN_AT, promise
 from harness.kernels.window_room import (
     BACK,
-    BEGUN,
     BUT_MORE,
     BUT_ONE,
     CURSOR,
@@ -39,7 +39,6 @@ from harness.kernels.window_room import (
     KEPT,
     LOOKS,
     LOWEST,
-    MADE,
     NOBODY,
     ONWARD,
     QUOTA,
@@ -48,10 +47,7 @@ from harness.kernels.window_room import (
     STATE_BITS,
     STATE_MASK,
     STUCK_AT,
-    TELL,
-    TOUCHED,
     UPDATES,
-    USED,
     VISITED,
     WRITES,
     Room,
@@ -65,96 +61,9 @@ from harness.kernels.window_room import (
 
 _BUT: Final = -3
 STUCK, FOUND, PAUSED, FULL = range(4)
-GOAL, FAR, SEEN_AT, BEST, TOLD, MAKING, USING, READING = range(8)
-_SAFE: Final = 8
-_EARLY: Final = 40
+_AGAIN: Final = 1 << 40
+"""Added to the score of a configuration whose every continuation is wanted after all."""
 _FARTHEST: Final = 1 << 40
-
-
-# --- how promising a configuration is --------------------------------------------------------------------
-
-
-def touch(room: Room, value: int) -> None:
-    """Begin the notes on a state, once for each configuration."""
-    at, marks = room.at, room.marks
-    if marks[value, TOLD] != at[TELL]:
-        marks[value, TOLD], marks[value, MAKING], marks[value, USING], marks[value, READING] = at[TELL], 0, 0, ENOUGH
-        room.touched[at[TOUCHED]] = value
-        at[TOUCHED] += 1
-
-
-def promise(laid: Timeline, room: Room) -> int:
-    """How little promise ``after`` has; -1: it has none."""
-    at, row, marks = room.at, room.after, room.marks
-    words, last = room.sets.shape[1], room.listed.shape[1] - 1
-    at[TELL] += 1
-    at[TOUCHED] = 0
-    early = 0
-    state = (row[0] >> 1) & STATE_MASK
-    touch(room, state)
-    touch(room, (room.now[0] >> 1) & STATE_MASK)
-    for i in range(room.listed[WRITES, last]):
-        slot = room.listed[WRITES, i]
-        leaves = laid.calls[room.slot_call[slot], LEAVES]
-        touch(room, leaves)
-        if row[1 + slot // WORD_BITS] >> (slot % WORD_BITS) & 1:
-            marks[leaves, MAKING] += 1
-            early += 1
-    for i in range(room.listed[UPDATES, last]):
-        slot = room.listed[UPDATES, i]
-        needs, leaves = laid.calls[room.slot_call[slot], NEEDS], laid.calls[room.slot_call[slot], LEAVES]
-        touch(room, needs)
-        touch(room, leaves)
-        if row[1 + slot // WORD_BITS] >> (slot % WORD_BITS) & 1:
-            marks[leaves, MAKING] += 1
-            marks[needs, USING] += 1
-            early += 1
-    for i in range(room.listed[LOOKS, last]):
-        slot = room.listed[LOOKS, i]
-        needs = laid.calls[room.slot_call[slot], NEEDS]
-        if needs >= 0 and not row[1 + slot // WORD_BITS] >> (slot % WORD_BITS) & 1:
-            touch(room, needs)
-            marks[needs, READING] = min(marks[needs, READING], laid.calls[room.slot_call[slot], SUPPLY])
-    for field in range(len(room.guesses)):
-        used = row[1 + 2 * words + laid.fields[field, WORD]] & laid.fields[field, BITS]
-        if used:
-            touch(room, room.guesses[field, LEAVES])
-            marks[room.guesses[field, LEAVES], MAKING] += used >> laid.fields[field, SHIFT]
-    total = early * _EARLY
-    for i in range(at[TOUCHED]):
-        spare = to_waste(laid, room, room.touched[i], state)
-        if spare < 0:
-            return -1
-        if spare < _SAFE:
-            total += 1 << (2 * (_SAFE - spare))
-    return total
-
-
-def to_waste(laid: Timeline, room: Room, value: int, state: int) -> int:
-    """How often ``value`` may still be wasted before a call that needs it can no longer have it."""
-    marks, row = room.marks, room.after
-    made = room.closed[value, MADE] + marks[value, MAKING]
-    used, ahead = room.closed[value, USED], marks[value, USING]
-    present = 1 if value == state else 0
-    wasted = made - used - ahead - present
-    at, end = laid.first[value, WANTS] + used, laid.first[value + 1, WANTS]
-    least = ENOUGH
-    while ahead:
-        call = laid.wants[at, CALL]
-        slot = laid.calls[call, PLACE]
-        if room.slot_call[slot] == call and row[1 + slot // WORD_BITS] >> (slot % WORD_BITS) & 1:
-            ahead -= 1
-        least = min(least, laid.wants[at, SPARE] - ahead)
-        at += 1
-    if at < end:
-        least = min(least, laid.wants[at, LEAST])
-    least -= wasted
-    if marks[value, READING] < ENOUGH:
-        least = min(least, marks[value, READING] - made - 1)
-    at = laid.first[value, READS] + room.closed[value, BEGUN]
-    if at < laid.first[value + 1, READS]:
-        least = min(least, laid.reads[at] - made + present - 1)
-    return int(least)
 
 
 # --- what can come next ----------------------------------------------------------------------------------
@@ -301,6 +210,23 @@ def expand(laid: Timeline, room: Room, level: int, made: bool, state: int) -> No
         push(laid, room, level, False)
 
 
+def return_due(laid: Timeline, room: Room, level: int, made: bool, state: int) -> bool:
+    """Push what follows ``now`` when the call that must return takes effect and no other; whether that is new and has
+    promise. All else can then wait until there is no way on from there: a valid history is mostly decided like this."""
+    before, words = room.at[KEPT], room.sets.shape[1]
+    call = laid.events[laid.returns[level]] >> 2
+    due, needs, leaves = laid.calls[call, PLACE], laid.calls[call, NEEDS], laid.calls[call, LEAVES]
+    w, bit = due // WORD_BITS, np.int64(1) << (due % WORD_BITS)
+    if (room.sets[WRITES, w] & bit and not made) or (room.sets[UPDATES, w] & bit and needs == state):
+        moved(laid, room, needs, leaves, due, -1)
+        push(laid, room, level, False)
+    if room.now[1 + words + w] & bit:
+        copy(room.now, room.after)
+        room.after[1 + w] |= bit
+        push(laid, room, level, False)
+    return bool(room.at[KEPT] > before)
+
+
 def push_guesses(laid: Timeline, room: Room, level: int, made: bool, state: int) -> None:
     """Indeterminate calls that fit the state and lead to a use."""
     words = room.sets.shape[1]
@@ -389,8 +315,15 @@ def search(laid: Timeline, room: Room, fuel: int) -> int:
             at[ONWARD] += 1
             continue
         walk(laid, room, level)
-        if is_best(laid, room, row, level):
+        copy(room.memo[row], now)
+        made, state = bool(now[0] & 1), (now[0] >> 1) & STATE_MASK
+        if room.score[row] >= _AGAIN:
+            expand(laid, room, level, made, state)
+        elif is_best(laid, room, row, level):
             fuel -= 1
             at[VISITED] += 1
-            copy(room.memo[row], now)
-            expand(laid, room, level, bool(now[0] & 1), (now[0] >> 1) & STATE_MASK)
+            if return_due(laid, room, level, made, state):
+                room.score[row] += _AGAIN
+                waits(room, row, level)
+            else:
+                expand(laid, room, level, made, state)
