@@ -15,21 +15,21 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from harness.contracts import Leads, Seat, Target
+from harness.contracts import Seat, Target
 from harness.errors import TestbedError
 from harness.links.beacon import Beacon
 from harness.links.choose import open_server
 from harness.links.control import LinkFleet
-from harness.model.topology import Node, Topology
+from harness.model.topology import Topology
 from harness.testbeds import leftovers
 from harness.testbeds.addresses import AddressPlan, take_addresses
 from harness.testbeds.leases import Lease
 from harness.testbeds.leftovers import drop_node_data
-from harness.testbeds.nodes import READY_LIMIT_S, LocalNodes, all_or_none
+from harness.testbeds.nodes import LocalNodes
 from harness.testbeds.processes import Process, Supervisor
-
-_LEADER_LIMIT_S = 3.0
-_VERIFY_TRIES = 4
+from harness.testbeds.seating import Seating, leader_of
+from harness.testbeds.starting import READY_LIMIT_S, verified_while
+from harness.testbeds.undoing import undo_all
 
 
 class LocalTestbed:
@@ -69,6 +69,7 @@ class LocalTestbed:
         self._prefix = f"rift-{run_id}"
         self._undo = AsyncExitStack()
         self._plan: AddressPlan
+        self._seating: Seating
 
     # --- up and down -----------------------------------------------------------------------------
 
@@ -76,14 +77,14 @@ class LocalTestbed:
         try:
             await self._bring_up()
         except BaseException as error:
-            await self._take_down(error)
+            await undo_all(self._undo, error)
             raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._take_down(error)
+        await undo_all(self._undo, error)
 
     async def _bring_up(self) -> None:
         began = time.monotonic()
@@ -94,6 +95,7 @@ class LocalTestbed:
         self._undo.callback(lease.release)
         self._plan = await asyncio.to_thread(take_addresses, self.topology, self.target.ports)
         self._undo.callback(self._plan.slot.release)
+        self._seating = Seating(self.topology, self._plan.reach)
         if not self._keep_data:
             self._undo.callback(drop_node_data, self.folder)
         supervisor = Supervisor(self.run_id, self.folder)
@@ -141,52 +143,14 @@ class LocalTestbed:
         self.nodes = LocalNodes(self.target, self._plan, home, supervisor, self.folder, self.seed)
         self._undo.push_async_callback(self.nodes.end_all)
         self._say(f"starting {len(home)} nodes of {self.target.name} in {len(self.topology.regions)} regions")
-        await all_or_none(self.nodes.start_all(self._ready_limit_s), self._verify_links(tries=1))
-        if "links" not in self.measurements:
-            await self._verify_links(tries=_VERIFY_TRIES)
-        if "links" not in self.measurements:
-            self.measurements["links"] = await self.links.verify()
-
-    async def _verify_links(self, tries: int) -> None:
-        """Measure every pair. Starting nodes or neighbours may keep the machine busy: one failure decides nothing."""
-        for _ in range(tries):
-            try:
-                self.measurements["links"] = await self.links.verify()
-                return
-            except TestbedError as error:
-                self._say(f"{error} Measuring again.")
-
-    async def _take_down(self, error: BaseException | None) -> None:
-        """Run every undoing step, whatever the others do and however often we are cancelled meanwhile. What fails
-        here is raised, or added to ``error`` as a note: it must not hide what went wrong first."""
-        closing = asyncio.ensure_future(self._undo.aclose())
-        cancelled = False
-        while not closing.done():
-            try:
-                await asyncio.wait([closing])
-            except asyncio.CancelledError:
-                cancelled = True
-        # The loop itself cancels every task when Ctrl-C comes twice; the steps after the interrupted one still ran.
-        cancelled = cancelled or closing.cancelled()
-        failure = None if closing.cancelled() else closing.exception()
-        if failure is not None and error is not None:
-            error.add_note(f"cleaning up failed, too: {failure}; run `rift heal`")
-        elif failure is not None:
-            raise failure
-        if cancelled and not isinstance(error, asyncio.CancelledError):
-            raise asyncio.CancelledError
+        starting = self.nodes.start_all(self._ready_limit_s)
+        self.measurements["links"] = await verified_while(starting, self.links, self._say)
 
     # --- the lab ---------------------------------------------------------------------------------
 
     async def leader(self) -> str | None:
         """The leader as the nodes themselves see it; the question does not cross any link."""
-        if not isinstance(self.target, Leads):
-            return None
-        try:
-            async with asyncio.timeout(_LEADER_LIMIT_S):
-                return await self.target.leader(self.seats())
-        except TimeoutError:
-            return None
+        return await leader_of(self.target, self.seats())
 
     def lost(self) -> str:
         """Empty while the link server runs, else what happened to it."""
@@ -201,25 +165,15 @@ class LocalTestbed:
 
     def seats(self, region: str | None = None) -> tuple[Seat, ...]:
         """Every node as a client in ``region`` reaches it; without one, each node as seen from its own region."""
-        return tuple(self.seat(region or node.region, node.id) for node in self.topology.nodes)
+        return self._seating.all(region)
 
     def seat(self, region: str, node_id: str) -> Seat:
         """A client's place in ``region``, connected to ``node_id``; KeyError when either is unknown."""
-        if region not in self.topology.region_ids:
-            raise KeyError(region)
-        node = self.topology.node(node_id)
-        return Seat(region, node, self._plan.reach(region, node), self.topology)
+        return self._seating.seat(region, node_id)
 
     def seat_for_client(self, i: int) -> Seat:
-        """Where client ``i`` sits: regions in turn, and in each the nearest node first, so that with enough clients
-        both the local and every cross-region path is used."""
-        regions = self.topology.region_ids
-        region = regions[i % len(regions)]
-        nodes = sorted(self.topology.nodes, key=lambda node: (self._distance_ms(region, node), node.index))
-        return self.seat(region, nodes[i // len(regions) % len(nodes)].id)
-
-    def _distance_ms(self, region: str, node: Node) -> float:
-        return -1.0 if node.region == region else self.topology.between(region, node.region).rtt_ms
+        """Where client ``i`` sits, so that with enough clients every path is used."""
+        return self._seating.for_client(i)
 
 
 @dataclass(frozen=True)

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from harness.contracts import Place, Seat, Target
-from harness.errors import NotReady, TestbedError
+from harness.errors import TestbedError
 from harness.model.topology import Node
 from harness.testbeds import hosts
 from harness.testbeds.addresses import AddressPlan
 from harness.testbeds.processes import Process, Supervisor, last_lines
-
-READY_LIMIT_S = 30.0
-_POLL_S = 0.05
-_ANSWER_LIMIT_S = 3.0
+from harness.testbeds.starting import READY_LIMIT_S, all_or_none, until_ready
 
 
 class LocalNodes:
@@ -129,42 +124,11 @@ class LocalNodes:
         return Place(node, seat.topology, data.resolve(), listen, reach, names, self._seed)
 
     async def _wait_until_ready(self, node_id: str, limit_s: float) -> None:
-        seat, started = self._seats[node_id], time.monotonic()
-        missing = "it was not asked yet"
-        while time.monotonic() - started < limit_s:
+        def ended() -> str:
             process = self._processes[node_id]
-            if process.state() == "dead":
-                raise NotReady(self._blame(node_id, f"{process.exit} before it was ready"))
-            missing = await self._missing(seat)
-            if not missing:
-                return
-            await asyncio.sleep(_POLL_S)
-        raise NotReady(self._blame(node_id, f"was not ready within {limit_s:g} s ({missing})"))
+            return process.exit if process.state() == "dead" else ""
 
-    async def _missing(self, seat: Seat) -> str:
-        try:
-            async with asyncio.timeout(_ANSWER_LIMIT_S):
-                return await self._target.ready(seat)
-        except TimeoutError:
-            return f"no answer within {_ANSWER_LIMIT_S:g} s"
-        except Exception as error:  # a target's probe may fail in any way; all mean "not yet"
-            return f"{type(error).__name__}: {error}"
+        async def log_end() -> str:
+            return f"{self.log(node_id)}:\n{last_lines(self.log(node_id))}"
 
-    def _blame(self, node_id: str, what: str) -> str:
-        seat = self._seats[node_id]
-        log = self.log(node_id)
-        return (
-            f"node {node_id} in {seat.region} {what}; the end of its log, {log}:\n{last_lines(log)}\n"
-            "correct what it complains about, or give it more time"
-        )
-
-
-async def all_or_none(*work: Coroutine[Any, Any, None]) -> None:
-    """Run everything at once. The first failure ends the rest and is raised as it is, not in a group."""
-    tasks = [asyncio.ensure_future(one) for one in work]
-    try:
-        await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await until_ready(self._target, self._seats[node_id], limit_s, ended, log_end)
