@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import TracebackType
 from typing import Any, Protocol, runtime_checkable
 
 from harness.model.attestation import Symptom as Symptom  # faults speak it; the comparison is pure
@@ -81,6 +82,24 @@ class Launch:
 
 
 @dataclass(frozen=True)
+class Service:
+    """A node as a container, told as data.
+
+    ``command`` goes to the image's entrypoint, or takes its place when ``entrypoint`` is given. ``files`` (absolute
+    path to content) are written before every start. ``data`` is where the node keeps what must outlive a restart; it is
+    a volume of its own, and ``Place.data_dir`` is the same path. ``user`` runs it, when not the image's own.
+    """
+
+    image: str
+    command: tuple[str, ...] = ()
+    entrypoint: tuple[str, ...] | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    data: str = "/data"
+    user: str = ""
+
+
+@dataclass(frozen=True)
 class Seat:
     """Where a client sits: in region ``region``, connected to ``node`` at ``reach`` (port name to address)."""
 
@@ -138,6 +157,15 @@ class Installed(Protocol):
 
     def server(self) -> str:
         """Where the server is. Raises TestbedError that says how to get it."""
+
+
+@runtime_checkable
+class Contained(Protocol):
+    """A target whose nodes can be containers, too (``--testbed compose``)."""
+
+    def service(self, place: Place) -> Service:
+        """This node's container. ``place.data_dir`` is a path inside it, ``place.listen`` its own addresses, and every
+        name of ``place.name_of`` resolves. Does no I/O. Called again at each start."""
 
 
 # --- what clients do, what judges say ------------------------------------------------------------
@@ -254,6 +282,10 @@ class Links(Protocol):
         """Median round trip between two regions, measured on a link of its own with the same profile and cuts;
         infinity when no sample came back."""
 
+    async def traffic(self) -> dict[str, dict[str, int]]:
+        """What senders have put on each link so far: ``{"a>n2": {"bytes_up": ..., "bytes_down": ...}}``; empty when the
+        link server does not count."""
+
     async def throughput_kbps(self, source: str, target: str) -> float:
         """Measured bulk rate in KB/s between two regions, on that same link of its own; bounded to about a second."""
 
@@ -299,6 +331,33 @@ class Lab(Protocol):
 
     async def leader(self) -> str | None:
         """The leader's node id, None when the target has none or does not say."""
+
+
+class Testbed(Lab, Protocol):
+    """Where nodes live: a lab that is up between ``async with`` and its end, and leaves nothing behind."""
+
+    async def __aenter__(self) -> Lab: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    @property
+    def powers(self) -> frozenset[str]:
+        """What faults may ask for here: ``links``, ``processes`` ..."""
+
+    @property
+    def measurements(self) -> dict[str, Any]:
+        """Once up: ``startup_s``, ``link_server``, and ``links`` (per ordered pair ``rtt_ms`` and ``preset_ms``)."""
+
+    def seats(self, region: str | None = None) -> tuple[Seat, ...]:
+        """Every node as a client in ``region`` reaches it; without one, each node as seen from its own region."""
+
+    def seat_for_client(self, i: int) -> Seat:
+        """Where client ``i`` sits, so that with enough clients every path is used."""
+
+    def lost(self) -> str:
+        """Empty while everything that no fault may break is there, else what happened. May block for a moment."""
 
 
 @dataclass(frozen=True)

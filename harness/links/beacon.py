@@ -8,13 +8,12 @@ every other connection the beacon echoes.
 from __future__ import annotations
 
 import asyncio
-import math
-import struct
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, TypeVar, cast
+from typing import Final, TypeVar
 
 from harness.contracts import Address, LinkProbe
+from harness.links.echo import SINK, SINK_ORDER, SINK_REPORT, EchoServer
 
 K = TypeVar("K")
 
@@ -26,9 +25,6 @@ MOMENT_S: Final = 0.05
 """How long a probe looks at a new connection before it pings. A proxy with nobody behind it hangs up by itself;
 a ping that it has not read by then would turn the polite end into a reset."""
 
-_SINK: Final = b"SINK"
-_SINK_ORDER: Final = struct.Struct(">4sII")  # magic, window in ms, bytes after which it is enough
-_SINK_REPORT: Final = struct.Struct(">Qd")  # bytes after the first chunk, seconds they took
 _WINDOW_MS: Final = 700
 _ENOUGH_BYTES: Final = 4_000_000
 _CHUNK: Final = bytes(16_000)
@@ -37,98 +33,14 @@ _CHUNK: Final = bytes(16_000)
 class Beacon:
     """An echo and sink server on one address. Close it when the run ends."""
 
-    def __init__(self, server: asyncio.Server, address: Address, ends: set[_End]) -> None:
-        self.address = address
-        self._server = server
-        self._ends = ends
+    def __init__(self, server: EchoServer) -> None:
+        self.address = Address(server.host, server.port)
+        self.close = server.close
 
     @classmethod
     async def open(cls, address: Address) -> Beacon:
         """Listen on ``address`` (port 0: any free one; see ``address`` of the result). Raises OSError."""
-        ends: set[_End] = set()
-        server = await asyncio.get_running_loop().create_server(lambda: _End(ends), address.host, address.port)
-        host, port = server.sockets[0].getsockname()[:2]
-        return cls(server, Address(host, port), ends)
-
-    async def close(self) -> None:
-        """Stop listening and drop every connection."""
-        self._server.close()
-        for end in list(self._ends):
-            end.abort()
-        await self._server.wait_closed()
-
-
-class _End(asyncio.Protocol):
-    """The beacon's end of one connection: undecided, then echo or sink."""
-
-    def __init__(self, ends: set[_End]) -> None:
-        self._ends = ends
-        self._head = b""
-        self._sink: _Sink | None = None
-        self._transport: asyncio.Transport | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's are none by inheritance
-        self._ends.add(self)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._ends.discard(self)
-        if self._sink is not None:
-            self._sink.stop()
-
-    def abort(self) -> None:
-        if self._transport is not None:
-            self._transport.abort()
-
-    def data_received(self, data: bytes) -> None:
-        assert self._transport is not None
-        if self._sink is not None:
-            self._sink.take(len(data))
-            return
-        self._head += data
-        if _SINK.startswith(self._head[:4]) and len(self._head) < _SINK_ORDER.size:
-            return
-        if self._head.startswith(_SINK):
-            _, window_ms, enough = _SINK_ORDER.unpack_from(self._head)
-            self._sink = _Sink(self._transport, window_ms / 1000, enough)
-            self._sink.take(len(self._head) - _SINK_ORDER.size)
-            return
-        self._transport.write(self._head)
-        self._head = b""
-
-
-class _Sink:
-    """Counts from the first payload chunk on, for a window or until it is enough, then reports.
-
-    The first chunk starts the clock and does not count; the last one stops it. What comes after the report is
-    thrown away until the client hangs up: closing on unread data would send a reset, which can overtake the report.
-    """
-
-    def __init__(self, transport: asyncio.Transport, window_s: float, enough: int) -> None:
-        self._transport, self._enough = transport, enough
-        self._timer = asyncio.get_running_loop().call_later(window_s, self._report)
-        self._first = self._last = math.nan
-        self._bytes = 0
-
-    def take(self, size: int) -> None:
-        if size == 0:
-            return
-        self._last = time.perf_counter()
-        if math.isnan(self._first):
-            self._first = self._last
-            return
-        self._bytes += size
-        if self._bytes >= self._enough:
-            self._report()
-
-    def stop(self) -> None:
-        self._timer.cancel()
-
-    def _report(self) -> None:
-        self.stop()
-        self._enough = 1 << 62
-        took_s = 0.0 if math.isnan(self._first) else self._last - self._first
-        self._transport.write(_SINK_REPORT.pack(self._bytes, took_s))
+        return cls(await EchoServer.open(address.host, address.port))
 
 
 class _Asker(asyncio.Protocol):
@@ -227,7 +139,7 @@ async def throughput_kbps(address: Address, limit_s: float) -> float:
     try:
         async with asyncio.timeout(limit_s):
             transport, asker = await _connect(address)
-            transport.write(_SINK_ORDER.pack(_SINK, _WINDOW_MS, _ENOUGH_BYTES))
+            transport.write(SINK_ORDER.pack(SINK, _WINDOW_MS, _ENOUGH_BYTES))
             for _ in range(_ENOUGH_BYTES // len(_CHUNK) + 2):
                 await asker.can_write.wait()
                 if asker.answer.done():
@@ -239,7 +151,7 @@ async def throughput_kbps(address: Address, limit_s: float) -> float:
     finally:
         if transport is not None:
             transport.abort()
-    received, took_s = _SINK_REPORT.unpack(report[: _SINK_REPORT.size])
+    received, took_s = SINK_REPORT.unpack(report[: SINK_REPORT.size])
     return float(received / took_s / 1000) if took_s > 0 else 0.0
 
 
