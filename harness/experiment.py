@@ -29,7 +29,7 @@ from harness.checkers.errors import Errors
 from harness.checkers.judge import LIMIT_S, judge
 from harness.checkers.recovery import Recovery
 from harness.checkers.stats import Stats
-from harness.contracts import Fault, Leads, Seat, Shape, Target, Workload
+from harness.contracts import Fault, Leads, Seat, Shape, Target, Testbed, Workload
 from harness.errors import MissingPower, RiftError
 from harness.generators import Generator, any_of, clients, stagger, time_limit
 from harness.generators.simulate import schedule_hash
@@ -46,7 +46,7 @@ from harness.model.verdict import Valid, Verdict
 from harness.nemesis import Nemesis, Timeline, schedule
 from harness.runner import Runner, first_error, lag_ms
 from harness.store import RunFolder
-from harness.testbeds.local import LocalTestbed
+from harness.testbeds.opening import open_testbed
 
 AS_FAST_AS_POSSIBLE_S = 1e-9
 LATE_MS = 50.0
@@ -161,13 +161,15 @@ async def _run(parts: Parts, folder: RunFolder, watcher: Watcher, link_server_ur
         watcher.say(line)
 
     journal, ledger = Journal(folder.journal), Ledger(folder.ledger)
-    testbed = LocalTestbed(
+    testbed = open_testbed(
+        plan.testbed,
         parts.topology,
         parts.target,
         folder.path,
         run_id=secrets.token_hex(4),
         seed=plan.seed,
-        link_server_url=link_server_url,
+        link_server=link_server_url,
+        home=registry.home("compose"),
         say=say,
     )
     try:
@@ -233,7 +235,7 @@ async def _tick(runner: Runner, watcher: Watcher) -> None:
         watcher.tick(time.monotonic() - began, dict(runner.counts))
 
 
-async def _recover(testbed: LocalTestbed, parts: Parts, say: Callable[[str], None]) -> None:
+async def _recover(testbed: Testbed, parts: Parts, say: Callable[[str], None]) -> None:
     """Put links and nodes as they should be, and wait until every node serves, within the plan's limit.
 
     That one does not is no error here: the checkers find it.

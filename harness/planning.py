@@ -22,6 +22,7 @@ DEFAULT_FAULTS: Final = ("partition-region", "blackhole-leader", "kill-leader", 
 """A polite cut, a silent one, a crash and a stall: the four that break most systems. Those that a topology or target
 offers no victim for are left out."""
 DEFAULT_TOPOLOGY: Final = "three-regions"
+TESTBEDS: Final = ("local", "compose")
 CLIENTS_PER_REGION: Final = 6
 
 
@@ -88,8 +89,7 @@ def plan(
 ) -> Plan:
     """The plan for what was asked. ``numbers`` are fields of the plan, None for the default; ``said`` are the options
     as the user gave them, for the replay command. Raises UsageError for a name or number that makes no sense."""
-    if testbed != "local":
-        raise UsageError(f"testbed {testbed!r}: only 'local' (processes on this machine) exists so far")
+    registry.pick("testbed", testbed, TESTBEDS)
     where = topology(topology_name, profile)
     system = registry.target(target, target_options)
     stem = Path(target).stem

@@ -43,6 +43,7 @@ class LocalTestbed:
 
     links: LinkFleet
     nodes: LocalNodes
+    powers = frozenset({"links", "processes"})
 
     def __init__(
         self,

@@ -113,7 +113,7 @@ class Supervisor:
         """
         await asyncio.to_thread(self._record, event="starting", name=name, argv=list(argv), log=str(log))
         # Credentials changes clear the parent-death signal, so it is set inside whatever is wrapped around.
-        command = (*_dying_with_parent(), *argv)
+        command = (*dying_with_parent(), *argv)
         command = wrap(command) if wrap is not None else command
         process = self._spawn(name, command, log, {**minimal_environment(), **(env or {}), **self._marks})
         self._processes.append(process)
@@ -245,7 +245,9 @@ def last_lines(log: Path, count: int = 15) -> str:
     return "\n".join(f"    {line}" for line in lines) or "    (its log is empty)"
 
 
-def _dying_with_parent() -> tuple[str, ...]:
+def dying_with_parent() -> tuple[str, ...]:
+    """What to put before a command so that it is killed when the thread that starts it ends; nothing where that is
+    not to be had."""
     tool = shutil.which("setpriv")
     return (tool, "--pdeathsig", "KILL") if tool else ()
 

@@ -1,0 +1,258 @@
+"""The compose testbed: regional clusters as containers, one network per region, and no path between two but a link.
+
+Every object carries the run's label. A reaper container holds a lease from before the first of them to after the last,
+so that nothing is left however the harness ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from ipaddress import IPv4Network
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final
+
+import yaml
+
+from harness.contracts import Contained, Seat, Service, Target
+from harness.errors import MissingPower, TestbedError, UsageError
+from harness.links.choose import ProcessHandle, open_server
+from harness.links.control import LinkFleet
+from harness.model.topology import Node, Topology
+from harness.testbeds.containers import composing, driving, images, subnets, sweeping
+from harness.testbeds.containers.engine import Engine
+from harness.testbeds.containers.files import put
+from harness.testbeds.containers.lease import ReaperLease
+from harness.testbeds.containers.nodes import ContainerNodes
+from harness.testbeds.containers.subnets import Subnets
+from harness.testbeds.leases import Lease
+from harness.testbeds.seating import Seating, leader_of
+from harness.testbeds.starting import READY_LIMIT_S, verified_while
+from harness.testbeds.undoing import undo_all
+
+_INSIDE: Final = Path(__file__).parent / "containers" / "inside"
+_ECHO: Final = Path(__file__).parents[1] / "links" / "echo.py"
+_CLASHES: Final = 5
+"""So often another subnet is tried: somebody else may be creating networks at the same moment."""
+
+
+class ComposeTestbed:
+    """A lab on a Docker engine, up between ``async with`` and its end. See ``LocalTestbed`` for the arguments;
+    ``home`` is the folder ``compose`` with the base file and the recipes of images."""
+
+    links: LinkFleet
+    nodes: ContainerNodes
+    powers = frozenset({"links", "processes"})
+
+    def __init__(
+        self,
+        topology: Topology,
+        target: Target,
+        folder: Path,
+        run_id: str,
+        seed: int,
+        home: Path,
+        link_server: str | None = None,
+        say: Callable[[str], None] = lambda line: None,
+        ready_limit_s: float = READY_LIMIT_S,
+    ) -> None:
+        if not isinstance(target, Contained):
+            raise MissingPower(
+                f"target {target.name} does not say how to run in a container (`service(place)`, see "
+                "docs/compose.md); use --testbed local"
+            )
+        self.topology = topology
+        self.target = target
+        self.folder = folder
+        self.run_id = run_id
+        self.seed = seed
+        self.measurements: dict[str, Any] = {}
+        self._contained: Contained = target
+        self._home = home
+        self._say = say
+        self._ready_limit_s = ready_limit_s
+        self._undo = AsyncExitStack()
+        self._engine: Engine
+        self._subnets: Subnets
+        self._seating: Seating
+        self._reaper: ReaperLease
+        self._containers: dict[str, Any] = {}
+
+    # --- up and down -----------------------------------------------------------------------------
+
+    async def __aenter__(self) -> ComposeTestbed:
+        try:
+            await self._bring_up()
+        except BaseException as error:
+            await undo_all(self._undo, error)
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await undo_all(self._undo, error)
+
+    async def _bring_up(self) -> None:
+        began = time.monotonic()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lease = Lease(self.run_id, self.folder)
+        self._undo.callback(lease.release)
+        self._engine = await asyncio.to_thread(Engine.open)
+        self._undo.callback(self._engine.close)
+        self._say(f"Docker Engine {self._engine.version} at {self._engine.where}")
+        await self._remove_leftovers()
+        base = yaml.safe_load((self._home / "base.yaml").read_text(encoding="utf-8"))
+        tools = base["services"]["wires"]["image"]
+        await self._have_images(base)
+        self._reaper = await asyncio.to_thread(ReaperLease, self._engine, self.run_id, tools)
+        self._undo.push_async_callback(asyncio.to_thread, self._reaper.release)
+        self._undo.push_async_callback(self._remove_all)
+        await self._create(base)
+        await self._open_links()
+        await self._start_nodes(tools)
+        self.measurements["startup_s"] = round(time.monotonic() - began, 3)
+        self._say(f"up after {self.measurements['startup_s']:.1f} s")
+
+    async def _remove_leftovers(self) -> None:
+        for leftover in await asyncio.to_thread(sweeping.leftovers, self._engine):
+            self._say(f"removing what a dead run left: {leftover}")
+            await asyncio.to_thread(sweeping.remove, self._engine, leftover.run_id)
+
+    async def _remove_all(self) -> None:
+        await asyncio.to_thread(sweeping.remove, self._engine, self.run_id, reaper=False)
+
+    async def _have_images(self, base: dict[str, Any]) -> None:
+        wanted = [service["image"] for service in base["services"].values()]
+        free = subnets.choose(self.topology, self.target.ports, ())
+        wanted += [self._service(node, free).image for node in self.topology.nodes]
+        await asyncio.to_thread(images.have, self._engine, dict.fromkeys(wanted), self._home / "images", self._say)
+
+    async def _create(self, base: dict[str, Any]) -> None:
+        """Networks, volumes and containers, in the first subnets that nobody has."""
+        file = self.folder / "compose.yaml"
+        for tried in range(_CLASHES):
+            taken = await asyncio.to_thread(self._taken)
+            self._subnets = subnets.choose(self.topology, self.target.ports, taken, skip=tried)
+            services = {node.id: self._service(node, self._subnets) for node in self.topology.nodes}
+            driving.write(file, composing.composed(self.run_id, base, self.topology, self._subnets, services))
+            try:
+                # The link server first, and running: the wires live in its network namespace.
+                await driving.up(file, composing.project(self.run_id), "--detach", "links")
+                await driving.up(file, composing.project(self.run_id), "--no-start")
+                break
+            except driving.Overlap as error:
+                self._say(f"{error}\nTrying the next subnets.")
+                await self._remove_all()
+        else:
+            raise TestbedError(f"{_CLASHES} times another network had our subnets; set RIFT_SUBNETS to a free range")
+        found = await asyncio.to_thread(sweeping.objects, self._engine, self.run_id, reaper=False)
+        self._containers = {_service_name(container): container for container in found.containers}
+        self._seating = Seating(self.topology, self._subnets.reach)
+
+    def _taken(self) -> list[IPv4Network]:
+        """Every subnet that the engine or this machine uses."""
+        configs = [
+            config
+            for network in self._engine.call(self._engine.client.networks.list)
+            for config in (network.attrs.get("IPAM") or {}).get("Config") or ()
+        ]
+        used = [IPv4Network(config["Subnet"]) for config in configs if "." in config.get("Subnet", "")]
+        return used + (subnets.routes_here() if self._engine.is_here else [])
+
+    async def _open_links(self) -> None:
+        wires = {"wires.py": _INSIDE / "wires.py", "echo.py": _ECHO}
+        files = {f"{composing.INSIDE}/{name}": path.read_bytes() for name, path in wires.items()}
+        await asyncio.to_thread(put, self._engine, self._containers["wires"], files)
+        await self._engine.run(self._containers["wires"].start)
+        await self._until_wired()
+        server = await open_server(f"http://{self._subnets.control_address}", _starts_nothing, self.folder, self.seed)
+        self._undo.push_async_callback(server.close)
+        self.measurements["link_server"] = {"kind": "toxiproxy", "version": server.version, "url": server.url}
+        self._say(f"links: toxiproxy {server.version} at {server.url}")
+        self.links = await LinkFleet.open(
+            server,
+            self.topology,
+            self.target.ports,
+            listen_at=lambda region, node, port: self._subnets.reach(region, node)[port.name],
+            upstream_of=lambda node, port: self._subnets.listen(node)[port.name],
+            beacon_listen_at=self._subnets.beacon_link,
+            beacons={region: self._subnets.beacon(region) for region in self.topology.region_ids},
+            prefix=composing.project(self.run_id),
+        )
+
+    async def _until_wired(self, limit_s: float = 20.0) -> None:
+        """Wait until the link server has all of its addresses. Raises TestbedError with what was said last."""
+        deadline = time.monotonic() + limit_s
+        while time.monotonic() < deadline:
+            if b"beacons:" in await self._engine.run(self._containers["wires"].logs):
+                return
+            if problem := await asyncio.to_thread(self._parts_missing):
+                raise TestbedError(problem)
+            await asyncio.sleep(0.05)
+        raise TestbedError(f"the link server's addresses were not there within {limit_s:g} s; see `docker logs`")
+
+    async def _start_nodes(self, tools: str) -> None:
+        home = {seat.node.id: seat for seat in self.seats()}
+        containers = {node_id: self._containers[node_id] for node_id in home}
+        service_of = lambda node: self._service(node, self._subnets)  # noqa: E731
+        self.nodes = ContainerNodes(self._engine, self.target, home, containers, service_of, self.folder, tools)
+        self._undo.push_async_callback(self.nodes.save_logs)
+        self._say(f"starting {len(home)} nodes of {self.target.name} in {len(self.topology.regions)} regions")
+        starting = self.nodes.start_all(self._ready_limit_s)
+        self.measurements["links"] = await verified_while(starting, self.links, self._say)
+
+    def _service(self, node: Node, plan: Subnets) -> Service:
+        return self._contained.service(composing.place(node, self.topology, plan, self.seed))
+
+    # --- the lab ---------------------------------------------------------------------------------
+
+    async def leader(self) -> str | None:
+        """The leader as the nodes themselves see it; the question does not cross any link."""
+        return await leader_of(self.target, self.seats())
+
+    def lost(self) -> str:
+        """Empty while links, beacons and reaper are there, else what happened."""
+        try:
+            return self._reaper.lost() or self._parts_missing()
+        except TestbedError as error:
+            return str(error)
+
+    def _parts_missing(self) -> str:
+        for part in ("links", "wires"):
+            container = self._containers[part]
+            state = self._engine.call(self._engine.client.api.inspect_container, container.id)["State"]
+            if not state["Running"]:
+                said = self._engine.call(container.logs, tail=5).decode(errors="replace").strip()
+                return (
+                    f"{part} ({container.id[:12]}) is {state['Status']} ({state['ExitCode']}): {said or 'said nothing'}"
+                )
+        return ""
+
+    @property
+    def logs(self) -> dict[str, Path]:
+        """Every node's log file, there once the testbed is down."""
+        return {node.id: self.nodes.log(node.id) for node in self.topology.nodes}
+
+    def seats(self, region: str | None = None) -> tuple[Seat, ...]:
+        """Every node as a client in ``region`` reaches it; without one, each node as seen from its own region."""
+        return self._seating.all(region)
+
+    def seat(self, region: str, node_id: str) -> Seat:
+        """A client's place in ``region``, connected to ``node_id``; KeyError when either is unknown."""
+        return self._seating.seat(region, node_id)
+
+    def seat_for_client(self, i: int) -> Seat:
+        """Where client ``i`` sits, so that with enough clients every path is used."""
+        return self._seating.for_client(i)
+
+
+def _service_name(container: Any) -> str:
+    return str(container.attrs["Labels"]["com.docker.compose.service"])
+
+
+async def _starts_nothing(name: str, argv: Sequence[str], log: Path) -> ProcessHandle:
+    raise UsageError(f"{name} is a container here")  # a server that is given by URL never asks for it

@@ -1,0 +1,117 @@
+"""The compose file of a run: the base from ``compose/base.yaml``, the topology's networks, the target's nodes.
+
+Pure data. The file that comes out stays in the run's folder and is what the engine was asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from typing import Any, Final
+
+from harness.contracts import Place, Port, Service
+from harness.model.topology import Node, Topology
+from harness.testbeds.containers import labels
+from harness.testbeds.containers.subnets import CONTROL_PORT, Subnets
+
+Data = dict[str, Any]
+
+DATA: Final = "/data"
+INSIDE: Final = "/rift"
+"""Where programs of ours lie in our own containers."""
+_LOGGING: Final = {"driver": "json-file", "options": {"max-size": "50m", "max-file": "2"}}
+
+
+def name_of(node_id: str) -> str:
+    """The host name of a node. ``.test`` is reserved (RFC 6761): it never meets a real host."""
+    return f"{node_id}.rift.test"
+
+
+def project(run_id: str) -> str:
+    """What compose calls the run; starts the name of everything of it."""
+    return f"rift-{run_id}"
+
+
+def control_network() -> str:
+    """The network in which the link server takes orders; no node is in it."""
+    return "control"
+
+
+def composed(run_id: str, base: Data, topology: Topology, subnets: Subnets, services: Mapping[str, Service]) -> Data:
+    """The whole file. ``services`` says for every node id what it runs."""
+    mine = labels.of_run(run_id)
+    networks = {control_network(): subnets.control, **subnets.of_region}
+    data: Data = {"services": deepcopy(base["services"])}
+    data["networks"] = {
+        name: {
+            "internal": True,
+            "labels": mine | ({labels.REGION: name} if name in subnets.of_region else {}),
+            "ipam": {"config": [{"subnet": str(subnet), "gateway": subnets.gateway(subnet)}]},
+        }
+        for name, subnet in networks.items()
+    }
+    data["volumes"] = {id_: {"labels": mine | {labels.NODE: id_}} for id_ in services}
+    links, wires = data["services"]["links"], data["services"]["wires"]
+    links |= _link_server(subnets)
+    links["networks"] = {name: {"ipv4_address": subnets.links_at(subnet)} for name, subnet in networks.items()}
+    links["labels"] = mine | {labels.ROLE: "links"}
+    wires["command"] = ["python3", f"{INSIDE}/wires.py", *subnets.link_hosts(), "--", *_beacons(topology, subnets)]
+    wires["labels"] = mine | {labels.ROLE: "wires"}
+    for node in topology.nodes:
+        data["services"][node.id] = _node(run_id, node, topology, subnets, services[node.id])
+    return data
+
+
+def _link_server(subnets: Subnets) -> Data:
+    return {
+        "command": [f"-host={subnets.control_address.host}", f"-port={CONTROL_PORT}", "-proxy-metrics"],
+        "environment": {"LOG_LEVEL": "warn"},
+    }
+
+
+def _beacons(topology: Topology, subnets: Subnets) -> Sequence[str]:
+    return [str(part) for region in topology.region_ids for part in vars(subnets.beacon(region)).values()]
+
+
+def _node(run_id: str, node: Node, topology: Topology, subnets: Subnets, service: Service) -> Data:
+    own = {labels.ROLE: "node", labels.NODE: node.id, labels.REGION: node.region}
+    data: Data = {
+        "image": service.image,
+        "hostname": node.id,
+        "labels": labels.of_run(run_id) | own,
+        "networks": {node.region: {"ipv4_address": next(iter(subnets.listen(node).values())).host}},
+        "extra_hosts": {name_of(n.id): _host(subnets, node.region, n) for n in topology.nodes},
+        "volumes": [f"{node.id}:{service.data}"],
+        "environment": {"TZ": "UTC", **service.env},
+        "logging": _LOGGING,
+        "restart": "no",
+    }
+    optional = {"command": list(service.command), "user": service.user}
+    data |= {key: value for key, value in optional.items() if value}
+    if service.entrypoint is not None:
+        data["entrypoint"] = list(service.entrypoint)
+    return data
+
+
+def _host(subnets: Subnets, region: str, node: Node) -> str:
+    return next(iter(subnets.reach(region, node).values())).host
+
+
+def place(node: Node, topology: Topology, subnets: Subnets, seed: int) -> Place:
+    """What a node that becomes a container needs to know."""
+    from pathlib import Path
+
+    return Place(
+        node=node,
+        topology=topology,
+        data_dir=Path(DATA),
+        listen=subnets.listen(node),
+        reach={other.id: subnets.reach(node.region, other) for other in topology.nodes},
+        name_of={other.id: name_of(other.id) for other in topology.nodes},
+        seed=seed,
+    )
+
+
+def named_ports(ports: Sequence[Port]) -> dict[str, int]:
+    """Port names to numbers."""
+    return {port.name: port.number for port in ports}

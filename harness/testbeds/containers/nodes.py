@@ -1,0 +1,151 @@
+"""Power ``processes`` on an engine: every node is a container with a volume of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from harness.contracts import Seat, Service, Target
+from harness.errors import TestbedError
+from harness.model.topology import Node
+from harness.testbeds.containers import labels
+from harness.testbeds.containers.engine import Engine, Gone
+from harness.testbeds.containers.files import put
+from harness.testbeds.starting import READY_LIMIT_S, all_or_none, until_ready
+
+_STATES: Final = {"running": "running", "restarting": "running", "paused": "paused"}
+_LOG_LINES: Final = 15
+
+
+class ContainerNodes:
+    """Control of a run's nodes. ``service_of(node)`` tells what a node runs, anew for each start.
+
+    Output over all starts is in ``folder/nodes/<id>/log`` after :meth:`save_logs`.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        target: Target,
+        seats: Mapping[str, Seat],
+        containers: Mapping[str, Any],
+        service_of: Callable[[Node], Service],
+        folder: Path,
+        tools: str,
+    ) -> None:
+        self._engine = engine
+        self._target = target
+        self._seats = seats
+        self._containers = dict(containers)
+        self._service_of = service_of
+        self._folder = folder
+        self._tools = tools
+        self._starts = dict.fromkeys(seats, 0)
+        self._locks = {node_id: asyncio.Lock() for node_id in seats}
+
+    def log(self, node_id: str) -> Path:
+        """Where the node's output is once the run is over."""
+        return self._folder / "nodes" / node_id / "log"
+
+    def container(self, node_id: str) -> Any:
+        """The node's container, as an object of the SDK."""
+        return self._containers[node_id]
+
+    async def start_all(self, limit_s: float = READY_LIMIT_S) -> None:
+        """Start every node at once and wait until all are ready. Raises the first node's NotReady."""
+        await all_or_none(*(self.start(node_id, limit_s) for node_id in self._seats))
+
+    async def start(self, node_id: str, limit_s: float = READY_LIMIT_S) -> None:
+        async with self._locks[node_id]:
+            if await asyncio.to_thread(self.state, node_id) != "dead":
+                return
+            container = self._containers[node_id]
+            service = self._service_of(self._seats[node_id].node)
+            await asyncio.to_thread(put, self._engine, container, service.files)
+            await self._engine.run(container.start)
+            self._starts[node_id] += 1
+        await until_ready(
+            self._target, self._seats[node_id], limit_s, lambda: self._end_of(node_id), lambda: self._log_end(node_id)
+        )
+
+    async def kill(self, node_id: str) -> None:
+        await self._unless_dead(node_id, lambda container: container.kill())
+
+    async def stop(self, node_id: str, limit_s: float = 10.0) -> None:
+        await self._unless_dead(node_id, lambda container: container.stop(timeout=round(limit_s)))
+
+    async def pause(self, node_id: str) -> None:
+        async with self._locks[node_id]:
+            if await asyncio.to_thread(self.state, node_id) == "running":
+                await self._engine.run(self._containers[node_id].pause)
+
+    async def resume(self, node_id: str) -> None:
+        async with self._locks[node_id]:
+            if await asyncio.to_thread(self.state, node_id) == "paused":
+                await self._engine.run(self._containers[node_id].unpause)
+
+    async def wipe(self, node_id: str) -> None:
+        if (state := await asyncio.to_thread(self.state, node_id)) != "dead":
+            raise TestbedError(f"{node_id} is {state}: its data cannot be wiped; kill or stop it first")
+        container = self._containers[node_id]
+        data = self._service_of(self._seats[node_id].node).data
+        await self._engine.run(
+            self._engine.client.containers.run,
+            self._tools,
+            ["find", data, "-mindepth", "1", "-delete"],
+            volumes_from=[container.id],
+            network_mode="none",
+            remove=True,
+            labels=labels.of_run(container.labels[labels.RUN], "helper"),
+        )
+
+    def state(self, node_id: str) -> str:
+        return _STATES.get(self._inspect(node_id)["Status"], "dead")
+
+    def incarnation(self, node_id: str) -> int:
+        return self._starts[node_id]
+
+    async def save_logs(self) -> None:
+        """Copy every node's output into the run's folder. A node without a container is passed over."""
+
+        def save(node_id: str) -> None:
+            path = self.log(node_id)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                path.write_bytes(self._engine.call(self._containers[node_id].logs))
+            except Gone:
+                return
+
+        await asyncio.gather(*(asyncio.to_thread(save, node_id) for node_id in self._containers))
+
+    async def _unless_dead(self, node_id: str, act: Callable[[Any], Any]) -> None:
+        async with self._locks[node_id]:
+            if await asyncio.to_thread(self.state, node_id) == "dead":
+                return
+            container = self._containers[node_id]
+            try:
+                await self._engine.run(act, container)
+            except TestbedError as error:
+                if "is not running" not in str(error):  # it ended by itself meanwhile
+                    raise
+            await self._engine.run(container.wait, timeout=30)
+
+    def _inspect(self, node_id: str) -> dict[str, Any]:
+        container = self._containers[node_id]
+        found: dict[str, Any] = self._engine.call(self._engine.client.api.inspect_container, container.id)["State"]
+        return found
+
+    def _end_of(self, node_id: str) -> str:
+        """How the node ended, in words; empty while it runs."""
+        state = self._inspect(node_id)
+        if _STATES.get(state["Status"], "dead") != "dead":
+            return ""
+        return f"ended with exit code {state['ExitCode']}" + (f" ({state['Error']})" if state["Error"] else "")
+
+    async def _log_end(self, node_id: str) -> str:
+        container = self._containers[node_id]
+        said = await self._engine.run(container.logs, tail=_LOG_LINES)
+        lines = [f"    {line}" for line in said.decode(errors="replace").splitlines()]
+        return f"`docker logs {container.name}`:\n" + ("\n".join(lines) or "    (its log is empty)")
