@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from harness.contracts import Address, Client, Lab, Launch, Links, Nodes, Place, Port, Seat
+from harness.contracts import Address, Client, Lab, Launch, Links, Nodes, Place, Port, Seat, Service
 from harness.errors import Unsure
 from harness.model.claims import Claims
 from harness.model.topology import Between, Region, Topology
@@ -67,6 +67,10 @@ class Echo:
     def launch(self, place: Place) -> Launch:
         listen = place.listen["echo"]
         return Launch((sys.executable, "-I", "-S", "-c", _SERVER, listen.host, str(listen.port)))
+
+    def service(self, place: Place) -> Service:
+        listen = place.listen["echo"]
+        return Service("rift/tools:1", ("python3", "-I", "-S", "-c", _SERVER, listen.host, str(listen.port)))
 
     async def ready(self, seat: Seat) -> str:
         try:

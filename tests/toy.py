@@ -6,10 +6,12 @@ import asyncio
 import sys
 from collections.abc import Iterable
 
-from harness.contracts import Address, Client, Launch, Place, Port, Seat
+from harness.contracts import Address, Client, Launch, Place, Port, Seat, Service
 from harness.errors import Unsure
 from harness.model.claims import Claims
 
+TOOLS = "rift/tools:1"
+"""An image with a Python, built by `rift images`."""
 SERVER = """
 import pathlib, socketserver, subprocess, sys, time
 
@@ -57,11 +59,16 @@ class Toy:
         self.places: dict[str, Place] = {}
 
     def launch(self, place: Place) -> Launch:
+        return Launch((sys.executable, "-I", "-S", "-c", SERVER, *self._words(place)))
+
+    def service(self, place: Place) -> Service:
+        return Service(TOOLS, ("python3", "-I", "-S", "-c", SERVER, *self._words(place)), data=str(place.data_dir))
+
+    def _words(self, place: Place) -> tuple[str, ...]:
         self.places[place.node.id] = place
         listen, mode = place.listen["main"], self.trouble.get(place.node.id, "")
         peer = next((name for id_, name in place.name_of.items() if id_ != place.node.id), "")
-        words = (place.node.id, listen.host, str(listen.port), str(place.data_dir), mode, peer)
-        return Launch((sys.executable, "-I", "-S", "-c", SERVER, *words))
+        return (place.node.id, listen.host, str(listen.port), str(place.data_dir), mode, peer)
 
     async def ready(self, seat: Seat) -> str:
         try:

@@ -25,6 +25,7 @@ from harness.model.topology import Node, Topology
 from harness.testbeds.containers import composing, driving, images, subnets, sweeping
 from harness.testbeds.containers.engine import Engine
 from harness.testbeds.containers.files import put
+from harness.testbeds.containers.helpers import Helpers
 from harness.testbeds.containers.lease import ReaperLease
 from harness.testbeds.containers.nodes import ContainerNodes
 from harness.testbeds.containers.subnets import Subnets
@@ -113,7 +114,7 @@ class ComposeTestbed:
         self._undo.push_async_callback(self._remove_all)
         await self._create(base)
         await self._open_links()
-        await self._start_nodes(tools)
+        await self._start_nodes(Helpers(self._engine, self.run_id, tools))
         self.measurements["startup_s"] = round(time.monotonic() - began, 3)
         self._say(f"up after {self.measurements['startup_s']:.1f} s")
 
@@ -135,7 +136,7 @@ class ComposeTestbed:
         """Networks, volumes and containers, in the first subnets that nobody has."""
         file = self.folder / "compose.yaml"
         for tried in range(_CLASHES):
-            taken = await asyncio.to_thread(self._taken)
+            taken = await asyncio.to_thread(subnets_in_use, self._engine)
             self._subnets = subnets.choose(self.topology, self.target.ports, taken, skip=tried)
             services = {node.id: self._service(node, self._subnets) for node in self.topology.nodes}
             driving.write(file, composing.composed(self.run_id, base, self.topology, self._subnets, services))
@@ -152,16 +153,6 @@ class ComposeTestbed:
         found = await asyncio.to_thread(sweeping.objects, self._engine, self.run_id, reaper=False)
         self._containers = {_service_name(container): container for container in found.containers}
         self._seating = Seating(self.topology, self._subnets.reach)
-
-    def _taken(self) -> list[IPv4Network]:
-        """Every subnet that the engine or this machine uses."""
-        configs = [
-            config
-            for network in self._engine.call(self._engine.client.networks.list)
-            for config in (network.attrs.get("IPAM") or {}).get("Config") or ()
-        ]
-        used = [IPv4Network(config["Subnet"]) for config in configs if "." in config.get("Subnet", "")]
-        return used + (subnets.routes_here() if self._engine.is_here else [])
 
     async def _open_links(self) -> None:
         wires = {"wires.py": _INSIDE / "wires.py", "echo.py": _ECHO}
@@ -195,11 +186,11 @@ class ComposeTestbed:
             await asyncio.sleep(0.05)
         raise TestbedError(f"the link server's addresses were not there within {limit_s:g} s; see `docker logs`")
 
-    async def _start_nodes(self, tools: str) -> None:
+    async def _start_nodes(self, helpers: Helpers) -> None:
         home = {seat.node.id: seat for seat in self.seats()}
         containers = {node_id: self._containers[node_id] for node_id in home}
         service_of = lambda node: self._service(node, self._subnets)  # noqa: E731
-        self.nodes = ContainerNodes(self._engine, self.target, home, containers, service_of, self.folder, tools)
+        self.nodes = ContainerNodes(helpers, self.target, home, containers, service_of, self.folder)
         self._undo.push_async_callback(self.nodes.save_logs)
         self._say(f"starting {len(home)} nodes of {self.target.name} in {len(self.topology.regions)} regions")
         starting = self.nodes.start_all(self._ready_limit_s)
@@ -256,3 +247,11 @@ def _service_name(container: Any) -> str:
 
 async def _starts_nothing(name: str, argv: Sequence[str], log: Path) -> ProcessHandle:
     raise UsageError(f"{name} is a container here")  # a server that is given by URL never asks for it
+
+
+def subnets_in_use(engine: Engine) -> list[IPv4Network]:
+    """Every subnet that the engine, or this machine when the engine is here, already uses."""
+    networks = engine.call(engine.client.networks.list)
+    configs = [config for each in networks for config in (each.attrs.get("IPAM") or {}).get("Config") or ()]
+    used = [IPv4Network(config["Subnet"]) for config in configs if "." in config.get("Subnet", "")]
+    return used + (subnets.routes_here() if engine.is_here else [])

@@ -10,9 +10,9 @@ from typing import Any, Final
 from harness.contracts import Seat, Service, Target
 from harness.errors import TestbedError
 from harness.model.topology import Node
-from harness.testbeds.containers import labels
 from harness.testbeds.containers.engine import Engine, Gone
 from harness.testbeds.containers.files import put
+from harness.testbeds.containers.helpers import Helpers
 from harness.testbeds.starting import READY_LIMIT_S, all_or_none, until_ready
 
 _STATES: Final = {"running": "running", "restarting": "running", "paused": "paused"}
@@ -27,21 +27,20 @@ class ContainerNodes:
 
     def __init__(
         self,
-        engine: Engine,
+        helpers: Helpers,
         target: Target,
         seats: Mapping[str, Seat],
         containers: Mapping[str, Any],
         service_of: Callable[[Node], Service],
         folder: Path,
-        tools: str,
     ) -> None:
-        self._engine = engine
+        self._engine: Engine = helpers.engine
+        self._helpers = helpers
         self._target = target
         self._seats = seats
         self._containers = dict(containers)
         self._service_of = service_of
         self._folder = folder
-        self._tools = tools
         self._starts = dict.fromkeys(seats, 0)
         self._locks = {node_id: asyncio.Lock() for node_id in seats}
 
@@ -89,17 +88,9 @@ class ContainerNodes:
     async def wipe(self, node_id: str) -> None:
         if (state := await asyncio.to_thread(self.state, node_id)) != "dead":
             raise TestbedError(f"{node_id} is {state}: its data cannot be wiped; kill or stop it first")
-        container = self._containers[node_id]
         data = self._service_of(self._seats[node_id].node).data
-        await self._engine.run(
-            self._engine.client.containers.run,
-            self._tools,
-            ["find", data, "-mindepth", "1", "-delete"],
-            volumes_from=[container.id],
-            network_mode="none",
-            remove=True,
-            labels=labels.of_run(container.labels[labels.RUN], "helper"),
-        )
+        argv = ("find", data, "-mindepth", "1", "-delete")
+        await self._helpers.run(argv, volumes_from=[self._containers[node_id].id])
 
     def state(self, node_id: str) -> str:
         return _STATES.get(self._inspect(node_id)["Status"], "dead")
