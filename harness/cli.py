@@ -47,7 +47,9 @@ def run(
     ] = None,
     topology: Annotated[str, typer.Option(help="A preset's name or a YAML file.")] = "three-regions",
     profile: Annotated[str | None, typer.Option(help="Latency: floor, typical or degraded.")] = None,
-    testbed: Annotated[str, typer.Option(help="Where nodes live; `local` for processes on this machine.")] = "local",
+    testbed: Annotated[
+        str, typer.Option(help="Where nodes live: local (processes on this machine) or compose (Docker).")
+    ] = "local",
     workload: Annotated[str, typer.Option(help="What clients do.")] = "register",
     faults: Annotated[str, typer.Option(help="Names with commas between, or: default, all, none.")] = "default",
     seed: Annotated[
@@ -72,6 +74,7 @@ def run(
     words: dict[str, Any] = {
         "target": target,
         "option": option,
+        "testbed": None if testbed == "local" else testbed,
         "topology": topology,
         "profile": profile,
         "workload": workload,
@@ -251,14 +254,12 @@ def doctor(json: Json = False) -> int:
 
 @app.command()
 def heal(json: Json = False) -> int:
-    """Remove what killed runs left behind: processes, proxies, locks. Touches nothing else."""
+    """Remove what killed runs left behind: processes, proxies, locks, containers. Touches nothing else."""
     import asyncio
 
-    from harness.testbeds import leftovers
+    from harness.testbeds import healing
 
-    found = leftovers.find()
-    asyncio.run(leftovers.remove(found))
-    return _tell([str(each) for each in found], lambda all_: "\n".join(all_) or "Nothing was left behind.", json)
+    return _tell(asyncio.run(healing.heal()), lambda all_: "\n".join(all_) or "Nothing was left behind.", json)
 
 
 @app.command()

@@ -32,7 +32,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("rift", "Rift: multi-region chaos and conformance")
     group.addoption("--target", default=None, help="the system under test: a name from `rift list`, or a file")
     group.addoption("--target-option", action="append", default=[], help="an option of the target, name=value")
-    group.addoption("--testbed", default="local", help="where nodes live: local")
+    group.addoption("--testbed", default="local", help="where nodes live: local or compose")
     group.addoption("--topology", default="three-regions", help="a preset's name or a YAML file")
     group.addoption("--profile", default=None, help="latency: floor, typical or degraded")
     group.addoption("--faults", default="default", help="names with commas between, or: default, all, none")
@@ -91,7 +91,9 @@ def _run(request: pytest.FixtureRequest, workload: str, numbers: dict[str, float
     said = {"target": option("--target"), "option": option("--target-option"), "topology": option("--topology")}
     said |= {name.removesuffix("_s").removesuffix("_hz"): value for name, value in numbers.items()}
     said |= {"profile": option("--profile"), "workload": workload, "faults": option("--faults")}
-    said |= {"link_server": option("--link-server")}
+    said |= {"link_server": option("--link-server"), "testbed": option("--testbed")}
+    if said["testbed"] == "local":
+        del said["testbed"]
     if option("--time-limit"):
         said["time_limit"] = option("--time-limit")
     try:

@@ -1,80 +1,78 @@
-"""The harness's end of the reaper's lease: a word every second into the standard input of a container."""
+"""The harness's end of the reaper's lease: a word every second, which ends up in the standard input of a container."""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
-from urllib.parse import urlsplit
+from typing import Final
 
+import harness
 from harness.errors import TestbedError
-from harness.testbeds.containers import labels
-from harness.testbeds.containers.engine import Engine
-from harness.testbeds.containers.files import put
+from harness.testbeds.containers import lease_holder
+from harness.testbeds.containers.engine import Engine, Gone
 
 LEASE_S: Final = 8.0
 """Silence after which the reaper takes the harness for dead."""
 _BEAT_S: Final = 1.0
-_SOCKET: Final = "/var/run/docker.sock"
-_PROGRAM: Final = Path(__file__).with_name("inside") / "reaper.py"
+_END_LIMIT_S: Final = 10.0
 
 
 class ReaperLease:
     """A reaper container that stands by as long as this process lives. It goes first up and last down.
 
     Nothing but the engine is needed between the two, so it also works where the engine is on another machine.
+    Raises TestbedError when the reaper cannot be started.
     """
 
     def __init__(self, engine: Engine, run_id: str, image: str, lease_s: float = LEASE_S) -> None:
         self._engine = engine
+        self._name = f"rift-{run_id}_reaper"
         self._over = threading.Event()
-        self._container = engine.call(
-            engine.client.containers.create,
-            image,
-            ["python3", "-u", "/rift/reaper.py", run_id, f"{lease_s:g}"],
-            name=f"rift-{run_id}_reaper",
-            labels=labels.of_run(run_id, "reaper"),
-            network_mode="none",
-            stdin_open=True,
-            volumes={_socket_of(engine): {"bind": _SOCKET, "mode": "rw"}},
-            log_config={"Type": "json-file", "Config": {"max-size": "1m"}},
-        )
-        put(engine, self._container, {"/rift/reaper.py": _PROGRAM.read_bytes()})
-        self._stream: Any = engine.call(self._container.attach_socket, params={"stdin": 1, "stream": 1})
-        engine.call(self._container.start)
-        self._thread = threading.Thread(target=self._beat, name="rift-lease", daemon=True)
-        self._thread.start()
+        root = str(Path(harness.__file__).resolve().parent.parent)
+        paths = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
+        # A session of its own: what ends the harness, Ctrl-C too, must not end the one who tells the reaper.
+        self._holder = subprocess.Popen(
+            [sys.executable, "-m", lease_holder.__name__, run_id, image, f"{lease_s:g}"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+            env=os.environ | {"PYTHONPATH": paths}, bufsize=0,
+        )  # fmt: skip
+        assert self._holder.stdout is not None
+        if self._holder.stdout.readline().strip() != lease_holder.HOLDING.encode():
+            raise TestbedError(f"the reaper could not be started: {self._last_words()}")
+        threading.Thread(target=self._beat, name="rift-lease", daemon=True).start()
 
     def lost(self) -> str:
         """Empty while the reaper stands by."""
-        return "" if self._thread.is_alive() else "the reaper's lease broke: the engine was restarted, or is gone"
-
-    def _beat(self) -> None:
-        send: Callable[[bytes], Any] = getattr(self._stream, "_sock", self._stream).sendall
-        with suppress(OSError, ValueError):
-            while not self._over.wait(_BEAT_S):
-                send(b".")
+        if self._holder.poll() is None:
+            return ""
+        return f"the reaper's lease broke: was the engine restarted? {self._last_words()}"
 
     def release(self) -> None:
         """Remove the reaper, which has nothing left to do. Raises TestbedError."""
         self._over.set()
         # Removed before its input is closed, so that it never thinks itself called upon.
         try:
-            self._engine.call(self._container.remove, force=True)
+            with suppress(Gone):
+                self._engine.call(self._engine.client.api.remove_container, self._name, force=True)
         finally:
-            with suppress(Exception):
-                self._stream.close()
+            for stream in (self._holder.stdin, self._holder.stdout, self._holder.stderr):
+                with suppress(OSError):
+                    if stream is not None:
+                        stream.close()
+            with suppress(subprocess.TimeoutExpired):
+                self._holder.wait(_END_LIMIT_S)
 
+    def _beat(self) -> None:
+        assert self._holder.stdin is not None
+        with suppress(OSError, ValueError):
+            while not self._over.wait(_BEAT_S):
+                self._holder.stdin.write(b".")
 
-def _socket_of(engine: Engine) -> str:
-    """The engine's own socket, as a path on the engine's machine."""
-    parts = urlsplit(engine.where)
-    if parts.scheme == "unix":
-        return parts.path
-    if parts.scheme in ("tcp", "http", "https", "ssh"):
-        return _SOCKET
-    raise TestbedError(
-        f"the reaper cannot reach an engine at {engine.where}; set DOCKER_HOST to unix://, tcp:// or ssh://"
-    )
+    def _last_words(self) -> str:
+        with suppress(subprocess.TimeoutExpired, ValueError):
+            return self._holder.communicate(timeout=_END_LIMIT_S)[1].decode(errors="replace").strip()
+        return ""
