@@ -263,6 +263,19 @@ def heal(json: Json = False) -> int:
 
 
 @app.command()
+def images(
+    show: Annotated[bool, typer.Option("--list", help="Only show which are here.")] = False,
+    json: Json = False,
+) -> int:
+    """Build or fetch every image that --testbed compose needs; no registry has to be reachable. What is here stays."""
+    from harness import registry
+    from harness.testbeds import opening
+
+    found = opening.images(registry.home("compose"), lambda line: print(line, file=sys.stderr), build=not show)
+    return _tell(found, lambda rows: "\n".join(f"{row['state']:<8} {row['image']}" for row in rows), json)
+
+
+@app.command()
 def serve(
     port: Annotated[int, typer.Option(help="Port on the loopback address.")] = 8420,
     store: Store = None,

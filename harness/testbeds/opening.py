@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from harness.contracts import Target, Testbed
@@ -36,3 +37,26 @@ def open_testbed(
             f"--testbed compose: {error}; install it with pip install 'rift-harness[compose]'"
         ) from error
     return ComposeTestbed(topology, target, folder, run_id, seed, home, link_server, say)
+
+
+def images(home: Path, say: Callable[[str], None], build: bool) -> list[dict[str, str]]:
+    """Every image that has a recipe below ``home``, and where it stands; with ``build``, after having made what is
+    missing. Raises MissingPower without the library, TestbedError without an engine."""
+    with _library():
+        from harness.testbeds.containers import images as recipes
+        from harness.testbeds.containers.engine import Engine
+    engine = Engine.open()
+    try:
+        if build:
+            recipes.have(engine, recipes.recipes(home / "images"), home / "images", say)
+        return recipes.listed(engine, home / "images")
+    finally:
+        engine.close()
+
+
+@contextmanager
+def _library() -> Iterator[None]:
+    try:
+        yield
+    except ImportError as error:
+        raise MissingPower(f"--testbed compose: {error}; pip install 'rift-harness[compose]'") from error

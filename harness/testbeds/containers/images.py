@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import yaml
 
@@ -46,7 +46,7 @@ class Recipe:
 
     @property
     def hash(self) -> str:
-        """Changes whenever anything that goes in changes."""
+        """Changes whenever anything that goes in changes, but for the images that it ``needs``."""
         digest = hashlib.blake2b(platform.machine().encode(), digest_size=12)
         for root in (self.folder, *self.inputs):
             for path in sorted(path for path in root.rglob("*") if path.is_file() and "__pycache__" not in path.parts):
@@ -81,6 +81,8 @@ def have(engine: Engine, wanted: Iterable[str], home: Path, say: Say) -> None:
 
 def _have(engine: Engine, image: str, known: dict[str, Recipe], say: Say) -> None:
     recipe = known.get(image)
+    for needed in recipe.needs if recipe else ():
+        _have(engine, needed, known, say)
     found = _labels_of(engine, image)
     if found is not None and (recipe is None or found.get(labels.RECIPE, recipe.hash) == recipe.hash):
         return
@@ -91,8 +93,6 @@ def _have(engine: Engine, image: str, known: dict[str, Recipe], say: Say) -> Non
             return
     if recipe is None:
         raise TestbedError(f"image {image} is not here, and its registry does not give it: {refused}; load or build it")
-    for needed in recipe.needs:
-        _have(engine, needed, known, say)
     began = time.monotonic()
     say(f"image {image}: building it from {recipe.folder} ({refused})")
     _build(engine, recipe)
@@ -145,7 +145,7 @@ def _prepare(recipe: Recipe, context: Path) -> None:
         raise TestbedError(f"image {recipe.image}: {recipe.folder / 'build'} ended with {done.returncode}:\n{lines}")
 
 
-def listed(engine: Engine, home: Path) -> list[dict[str, Any]]:
+def listed(engine: Engine, home: Path) -> list[dict[str, str]]:
     """Every recipe's image and where it stands: ``here`` or ``missing`` or ``old``."""
     rows = []
     for image, recipe in recipes(home).items():
