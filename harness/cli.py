@@ -70,6 +70,7 @@ def run(
 ) -> int:
     """Start a system over several regions, drive it, break it, heal it, and judge what clients saw."""
     from harness import execute, planning
+    from harness.testbeds import namespaces
 
     words: dict[str, Any] = {
         "target": target,
@@ -104,6 +105,12 @@ def run(
         },
         said=words,
     )
+    if testbed == "local" and "packets" in planning.needs(plan) and not namespaces.inside():
+        if link_server is not None:
+            raise UsageError(
+                "faults that act on packets need a link server that the run starts: leave out --link-server"
+            )
+        namespaces.enter(sys.argv[1:])
     finished = execute.run(plan, planning.store_root(store), link_server)
     return execute.show(finished, json)
 

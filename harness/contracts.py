@@ -290,6 +290,48 @@ class Links(Protocol):
         """Measured bulk rate in KB/s between two regions, on that same link of its own; bounded to about a second."""
 
 
+@dataclass(frozen=True)
+class PacketsSeen:
+    """What TCP noticed on short-lived connections over the measuring link of a pair of regions.
+
+    ``sent`` data segments from the source; of them ``resent`` again, and ``twice`` so many arrived that the other side
+    said so. ``early`` segments came before one that was sent earlier, or were acknowledged so. ``spoiled`` had a wrong
+    checksum, on all links together. ``kbps`` is the bulk rate in KB/s, 0 when it was not asked for.
+    """
+
+    sent: int = 0
+    resent: int = 0
+    twice: int = 0
+    early: int = 0
+    spoiled: int = 0
+    kbps: float = 0.0
+
+
+class Packets(Protocol):
+    """Power ``packets``: what becomes of a link's packets, below TCP, where no proxy answers in the target's place.
+
+    A trouble holds for all connections that are made over a link, in the direction ``toward`` (see :class:`Links`), and
+    for the measuring link of a pair of regions when all links of the pair have it. Owners overlap as with links.
+    """
+
+    async def drop(self, links: Iterable[Link], toward: str = "both", owner: str = "") -> None:
+        """Let no packet pass: nothing is refused, closed or acknowledged any more, on either side of the border."""
+
+    async def disturb(self, links: Iterable[Link], kind: str, amount: float, owner: str = "") -> None:
+        """Do ``kind`` to each packet with probability ``amount``: ``lose``, ``duplicate``, ``reorder`` or ``corrupt``;
+        or ``police``: lose what goes beyond ``amount`` KB/s on a link. On the half of the path that lies in the
+        connecting region."""
+
+    async def restore(self, links: Iterable[Link], owner: str = "") -> None:
+        """Undo what ``owner`` asked for; without an owner, what anybody did."""
+
+    async def notice(
+        self, pairs: Iterable[tuple[str, str]], bulk: bool = False
+    ) -> Mapping[tuple[str, str], PacketsSeen]:
+        """Send a few hundred small segments both ways between each pair of regions, or a bulk transfer, and tell what
+        TCP noticed. Takes one or two seconds."""
+
+
 class Nodes(Protocol):
     """Power ``processes``: control of the nodes themselves. Unknown node ids raise KeyError."""
 
@@ -328,6 +370,10 @@ class Lab(Protocol):
 
     @property
     def nodes(self) -> Nodes: ...
+
+    @property
+    def packets(self) -> Packets:
+        """Raises MissingPower where the power ``packets`` is not offered."""
 
     async def leader(self) -> str | None:
         """The leader's node id, None when the target has none or does not say."""
@@ -382,7 +428,7 @@ class Fault(Protocol):
 
     name: str
     needs: frozenset[str]
-    """Powers of the testbed (``links``, ``processes``) and traits of the target (``leader``)."""
+    """Powers of the testbed (``links``, ``processes``, ``packets``) and traits of the target (``leader``)."""
 
     def aims(self, topology: Topology) -> tuple[Aim, ...]:
         """All victims it could choose; the nemesis draws one. Empty when the topology offers none."""

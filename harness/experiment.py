@@ -46,8 +46,10 @@ from harness.model.verdict import Valid, Verdict
 from harness.nemesis import Nemesis, Timeline, schedule
 from harness.runner import Runner, first_error, lag_ms
 from harness.store import RunFolder
-from harness.testbeds.opening import open_testbed
+from harness.testbeds.opening import offers, open_testbed
 
+TRAITS = frozenset({"leader"})
+"""What a fault needs of the target; everything else it needs of the testbed."""
 AS_FAST_AS_POSSIBLE_S = 1e-9
 LATE_MS = 50.0
 """A dispatch this late at the 99th percentile is no longer noise beside cross-region latencies."""
@@ -114,7 +116,17 @@ class Parts:
 
 
 def complete(plan: Plan) -> Plan:
-    """The plan with its schedule hash, version and time of creation filled in."""
+    """The plan with its schedule hash, version and time of creation filled in.
+
+    Raises UsageError and MissingPower like :class:`Parts`, and MissingPower for a fault whose powers nobody has here.
+    """
+    for name in plan.faults:
+        lacking = sorted(registry.fault(name).needs - TRAITS - offers(plan.testbed))
+        if lacking:
+            raise MissingPower(
+                f"fault {name} needs {', '.join(lacking)}, which testbed {plan.testbed} does not offer here; start it "
+                "with `rift run`, which makes a network namespace for itself, or use --testbed compose"
+            )
     return msgspec.structs.replace(
         plan,
         schedule_hash=Parts(plan).hash(),

@@ -17,6 +17,7 @@ from harness.errors import UsageError
 from harness.model.plan import Plan
 from harness.model.seeds import fresh_seed
 from harness.model.topology import Profile, Topology
+from harness.testbeds import opening
 
 DEFAULT_FAULTS: Final = ("partition-region", "blackhole-leader", "kill-leader", "pause-leader")
 """A polite cut, a silent one, a crash and a stall: the four that break most systems. Those that a topology or target
@@ -34,10 +35,11 @@ def topology(name_or_path: str, profile: str | None = None) -> Topology:
     return found.with_profile(registry.pick("profile", profile, [each.value for each in Profile]))
 
 
-def fault_list(text: str, where: Topology, has_leader: bool) -> tuple[str, ...]:
+def fault_list(text: str, where: Topology, has_leader: bool, offered: frozenset[str]) -> tuple[str, ...]:
     """The faults that ``text`` names: ``none``, ``default``, ``all``, or names with commas between.
 
-    ``default`` and ``all`` leave out what finds no victim; a fault named by the user that finds none is an error later.
+    ``default`` and ``all`` leave out what finds no victim, or needs a power that is not ``offered``; a fault that was
+    named is an error later.
     """
     if text == "none":
         return ()
@@ -45,7 +47,13 @@ def fault_list(text: str, where: Topology, has_leader: bool) -> tuple[str, ...]:
         return tuple(registry.pick("fault", name.strip(), registry.names("fault")) for name in text.split(","))
     names = DEFAULT_FAULTS if text == "default" else [name for name in registry.names("fault") if name != "nothing"]
     found = [registry.fault(name) for name in names]
-    return tuple(fault.name for fault in found if fault.aims(where) and (has_leader or "leader" not in fault.needs))
+    offered |= {"leader"} if has_leader else set()
+    return tuple(fault.name for fault in found if fault.aims(where) and fault.needs <= offered)
+
+
+def needs(plan: Plan) -> frozenset[str]:
+    """Everything that the plan's faults need, of testbed and target."""
+    return frozenset().union(*(registry.fault(name).needs for name in plan.faults))
 
 
 def options(pairs: Sequence[str]) -> dict[str, str]:
@@ -100,7 +108,7 @@ def plan(
         topology=where.as_data(),
         testbed=testbed,
         workload=registry.pick("workload", workload, registry.names("workload")),
-        faults=fault_list(faults, where, isinstance(system, Leads)),
+        faults=fault_list(faults, where, isinstance(system, Leads), opening.offers(testbed)),
         seed=fresh_seed() if seed is None else seed,
         clients=CLIENTS_PER_REGION * len(where.regions),
         claims=tuple(sorted(system.claims.consistency)),

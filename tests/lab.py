@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from harness.contracts import Address, Client, Lab, Launch, Links, Nodes, Place, Port, Seat, Service
+from harness.contracts import Address, Client, Lab, Launch, Links, Nodes, Packets, Place, Port, Seat, Service
 from harness.errors import Unsure
 from harness.model.claims import Claims
 from harness.model.topology import Between, Region, Topology
@@ -109,12 +109,14 @@ class Blinded:
     topology: Topology
     links: Links
     nodes: Nodes
+    packets: Packets
 
 
 def blinded(lab: Lab) -> Lab:
     links = _Without(lab.links, ("refuse", "blackhole", "reset", "shape", "restore"))
     nodes = _Without(lab.nodes, ("kill", "stop", "start", "pause", "resume", "wipe"))
-    return cast(Lab, Blinded(lab.topology, cast(Links, links), cast(Nodes, nodes)))
+    packets = _Without(lab.packets, ("drop", "disturb", "restore")) if hasattr(lab, "packets") else None
+    return cast(Lab, Blinded(lab.topology, cast(Links, links), cast(Nodes, nodes), cast(Packets, packets)))
 
 
 class _Without:

@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 LAYERS = (
     {"errors"},
-    {"model"},
+    {"model", "finishing"},
     {"contracts"},
     {"generators", "kernels", "links", "topologies", "wire"},
     {"formats"},

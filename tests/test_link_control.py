@@ -141,7 +141,7 @@ async def open_fleet(
         topology,
         PORTS,
         listen_at=listen_at,
-        upstream_of=lambda node, port: echoes[node.id].address,
+        upstream_of=lambda region, node, port: echoes[node.id].address,
         beacon_listen_at=lambda source, target: FREE,
         beacons={region: echoes[region].address for region in topology.region_ids},
         prefix=prefix,

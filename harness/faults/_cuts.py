@@ -1,4 +1,4 @@
-"""Cutting the links between regions: whom to cut off, which links that crosses, and the three manners of a cut."""
+"""Cutting the links between regions: whom to cut off, which links that crosses, and the manners of a cut."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from harness.model.topology import Topology
 AIMS_AT_MOST: Final = 64
 """Large topologies can be split in more ways than anybody will try."""
 
-Manner = Literal["refused", "silent", "reset"]
+Manner = Literal["refused", "silent", "reset", "dropped"]
 
 Separates = Callable[[Aim, str, str], bool]
 """Whether a cut with this aim lies between two regions."""
@@ -26,8 +26,9 @@ Separates = Callable[[Aim, str, str], bool]
 class Cut:
     """The fault that cuts every link, of nodes and of clients, between the regions that ``separates`` parts.
 
-    ``state`` is the manner of the cut, in the words of a link probe: ``refused`` closes every connection and
-    answers new ones with connection refused, ``silent`` swallows every byte, ``reset`` answers with a TCP reset.
+    ``state`` is the manner of the cut: ``refused`` closes every connection and answers new ones with connection
+    refused, ``silent`` swallows every byte behind a proxy that still acknowledges, ``reset`` answers with a TCP reset,
+    and ``dropped`` lets no packet pass, so that nothing is acknowledged at all.
     """
 
     name: str
@@ -41,16 +42,21 @@ class Cut:
 
     def apply(self, lab: Lab, aim: Aim) -> AbstractAsyncContextManager[None]:
         links, owner = self._links(lab, aim), owner_of(self.name)
-        return held(lambda: _cut(lab.links, links, self.state, owner), lambda: lab.links.restore(links, owner))
+        manner = self.state
+        if manner == "dropped":
+            packets = lab.packets
+            return held(lambda: packets.drop(links, owner=owner), lambda: packets.restore(links, owner))
+        return held(lambda: _cut(lab.links, links, manner, owner), lambda: lab.links.restore(links, owner))
 
     async def symptoms(self, lab: Lab, aim: Aim) -> list[Symptom]:
-        return await link_symptoms(lab, self._links(lab, aim), self.state)
+        seen_as = "silent" if self.state == "dropped" else self.state
+        return await link_symptoms(lab, self._links(lab, aim), seen_as)
 
     def _links(self, lab: Lab, aim: Aim) -> list[Link]:
         return [link for link in lab.links.all if self.separates(aim, link.source, link.target.region)]
 
 
-async def _cut(links: Links, some: Iterable[Link], state: Manner, owner: str) -> None:
+async def _cut(links: Links, some: Iterable[Link], state: Literal["refused", "silent", "reset"], owner: str) -> None:
     if state == "refused":
         await links.refuse(some, owner)
     elif state == "silent":

@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 from itertools import count
 from typing import Final, TypeVar
 
+from harness.finishing import finish
+
 T = TypeVar("T")
 Act = Callable[[], Coroutine[None, None, None]]
 _INJECTIONS: Final = count(1)
@@ -22,26 +24,10 @@ def owner_of(fault: str) -> str:
 async def held(do: Act, undo: Act) -> AsyncIterator[None]:
     """``do`` now and ``undo`` at the end: also when ``do`` failed half-way, on errors and on cancellation."""
     try:
-        await _finish(do())
+        await finish(do())
         yield
     finally:
-        await _finish(undo())
-
-
-async def _finish(work: Coroutine[None, None, None]) -> None:
-    """Await ``work`` to its end, even when this task is cancelled meanwhile.
-
-    Half an action must not go on behind the back of its undoing: a cut still on its way to the link server
-    would arrive after the heal and stay.
-    """
-    task = asyncio.ensure_future(work)
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task])
-        if not task.cancelled():
-            task.exception()  # asked for, so that asyncio does not complain; the cancellation wins
-        raise
+        await finish(undo())
 
 
 async def each(things: Iterable[T], act: Callable[[T], Awaitable[None]]) -> None:

@@ -11,14 +11,15 @@ from __future__ import annotations
 import asyncio
 import math
 import re
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from statistics import median
-from typing import Any, Final
+from typing import Final
 
 from harness.contracts import Address, Link, LinkProbe, Port
 from harness.errors import TestbedError
+from harness.finishing import finish
 from harness.links import beacon
 from harness.links.api import ProxyState, ToxiproxyApi
 from harness.links.choose import LinkServer
@@ -58,7 +59,7 @@ class LinkFleet:
         topology: Topology,
         ports: Sequence[Port],
         listen_at: Callable[[str, Node, Port], Address],
-        upstream_of: Callable[[Node, Port], Address],
+        upstream_of: Callable[[str, Node, Port], Address],
         beacon_listen_at: Callable[[str, str], Address],
         beacons: Mapping[str, Address],
         prefix: str,
@@ -66,8 +67,9 @@ class LinkFleet:
         """Create every proxy with its base latency.
 
         ``listen_at(region, node, port)`` is where region's side of a link listens (port 0: any free one, see
-        :meth:`address`), ``upstream_of(node, port)`` where the node does. ``beacon_listen_at(source, target)`` and
-        ``beacons[target]`` likewise for the measuring links. ``prefix`` carries the run's id and starts every name.
+        :meth:`address`), ``upstream_of(region, node, port)`` where the link finds the node.
+        ``beacon_listen_at(source, target)`` and ``beacons[target]`` likewise for the measuring links. ``prefix``
+        carries the run's id and starts every name.
         Raises TestbedError, and leaves no proxy, when the server cannot have it so.
         """
         for name in (prefix, *(port.name for port in ports)):
@@ -80,7 +82,12 @@ class LinkFleet:
         for source, node in ((s, n) for s in topology.region_ids for n in topology.nodes if n.region != s):
             base = topology.between(source, node.region)
             fleet._routes[Link(source, node)] = tuple(
-                Route(f"{prefix}.{source}.{node.id}.{p.name}", listen_at(source, node, p), upstream_of(node, p), base)
+                Route(
+                    f"{prefix}.{source}.{node.id}.{p.name}",
+                    listen_at(source, node, p),
+                    upstream_of(source, node, p),
+                    base,
+                )
                 for p in ports
             )
         for pair in topology.pairs:
@@ -88,7 +95,7 @@ class LinkFleet:
             fleet._beacons[pair] = Route(name, beacon_listen_at(*pair), beacons[pair[1]], topology.between(*pair))
         fleet._wishes = {link: {} for link in fleet._routes}
         try:
-            await _finish(fleet._create())
+            await finish(fleet._create())
         except BaseException:
             await fleet.close()
             raise
@@ -132,7 +139,7 @@ class LinkFleet:
         for link in chosen:
             kept = {key: wish for key, wish in self._wishes[link].items() if owner and key[0] != owner}
             self._wishes[link] = kept
-        await _finish(self._settle(chosen))
+        await finish(self._settle(chosen))
 
     async def _ask(self, links: Iterable[Link], owner: str, trouble: Trouble) -> None:
         chosen = self._known(links)
@@ -140,7 +147,7 @@ class LinkFleet:
             key = (owner, trouble.kind, trouble.toward)
             self._wishes[link].pop(key, None)  # asked for again, it becomes the latest
             self._wishes[link][key] = trouble
-        await _finish(self._settle(chosen))
+        await finish(self._settle(chosen))
 
     def _known(self, links: Iterable[Link]) -> tuple[Link, ...]:
         chosen = tuple(dict.fromkeys(links))
@@ -201,7 +208,7 @@ class LinkFleet:
         return _median(found[source, target])
 
     async def throughput_kbps(self, source: str, target: str) -> float:
-        limit_s = 1.0 + self._pair_patience_s((source, target))
+        limit_s = 1.0 + self.patience_s((source, target))
         return await beacon.throughput_kbps(self._beacons[source, target].listen, limit_s)
 
     async def verify(self, rounds: int = len(_VERIFY_PAUSES_S)) -> dict[str, dict[str, float]]:
@@ -242,9 +249,10 @@ class LinkFleet:
 
     async def _rtts(self, pairs: Sequence[Pair], connections: int, pings: int) -> dict[Pair, list[float]]:
         paths = {pair: self._beacons[pair].listen for pair in pairs}
-        return await beacon.rtts_ms(paths, self._pair_patience_s, connections, pings)
+        return await beacon.rtts_ms(paths, self.patience_s, connections, pings)
 
-    def _pair_patience_s(self, pair: Pair) -> float:
+    def patience_s(self, pair: Pair) -> float:
+        """How long an answer between two regions can take now, with a second for busy machines."""
         return _patience_s(self._beacons[pair].profile_under(self._pair_troubles(pair)))
 
     async def traffic(self) -> dict[str, dict[str, int]]:
@@ -268,7 +276,7 @@ class LinkFleet:
     async def close(self) -> None:
         """Remove the proxies made here, and only those. Nothing when our own server is gone, and they with it."""
         if not self._server.gone:
-            await _finish(_remove(self._api, self.proxy_names))
+            await finish(_remove(self._api, self.proxy_names))
 
     @property
     def _api(self) -> ToxiproxyApi:
@@ -282,25 +290,12 @@ class LinkFleet:
 async def sweep(server: LinkServer, prefix: str) -> tuple[str, ...]:
     """Remove the proxies that a dead run with that ``prefix`` left on ``server``; their names."""
     names = tuple(name for name in await server.api.run(server.api.proxies) if name.startswith(f"{prefix}."))
-    await _finish(_remove(server.api, names))
+    await finish(_remove(server.api, names))
     return names
 
 
 async def _remove(api: ToxiproxyApi, names: Iterable[str]) -> None:
     await api.run_all([partial(api.remove_proxy, name) for name in names])
-
-
-async def _finish(work: Coroutine[Any, Any, None]) -> None:
-    """Await ``work`` to its end even when cancelled meanwhile: a call to the server that is on its way cannot be
-    called back, and must not land after the one that undoes it."""
-    task = asyncio.ensure_future(work)
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task])
-        if not task.cancelled():
-            task.exception()  # seen; the cancellation wins
-        raise
 
 
 def _in_order(calls: Iterable[Callable[[], None]]) -> None:

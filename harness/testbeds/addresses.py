@@ -22,6 +22,7 @@ GUARD_PORT = 7006
 BEACON_PORT = 7007
 _BEACONS = 200
 _GUARD = 251
+_BEHIND = 100
 
 
 class Slot:
@@ -62,6 +63,21 @@ class AddressPlan:
     def reach(self, region: str, node: Node) -> dict[str, Address]:
         """Where somebody in ``region`` finds ``node``: the node itself at home, a link elsewhere."""
         return self.listen(node) if node.region == region else self.link(Link(region, node))
+
+    def behind(self, region: str, node: Node) -> dict[str, Address]:
+        """Where a packet filter pretends ``node`` to be for the link from ``region``, so that it can tell the links'
+        connections to the same node apart."""
+        return self._on(self.slot.host(_BEHIND + self._rank[region], node.index + 1))
+
+    def aliases(self) -> list[str]:
+        """Every such pretence and where it leads, as ``ALIAS=ADDRESS``."""
+        aliases = {}
+        for region in self._topology.region_ids:
+            for node in self._topology.nodes:
+                if region != node.region:
+                    alias = next(iter(self.behind(region, node).values())).host
+                    aliases[alias] = next(iter(self.listen(node).values())).host
+        return [f"{alias}={host}" for alias, host in aliases.items()]
 
     def beacon(self, region: str) -> Address:
         """Where the beacon of ``region`` listens."""

@@ -30,11 +30,12 @@ from harness.testbeds.containers.lease import ReaperLease
 from harness.testbeds.containers.nodes import ContainerNodes
 from harness.testbeds.containers.subnets import Subnets
 from harness.testbeds.leases import Lease
+from harness.testbeds.packets import PacketFilter
 from harness.testbeds.seating import Seating, leader_of
 from harness.testbeds.starting import READY_LIMIT_S, verified_while
 from harness.testbeds.undoing import undo_all
 
-_INSIDE: Final = Path(__file__).parent / "containers" / "inside"
+_INSIDE: Final = Path(__file__).parent / "inside"
 _ECHO: Final = Path(__file__).parents[1] / "links" / "echo.py"
 _CLASHES: Final = 5
 """So often another subnet is tried: somebody else may be creating networks at the same moment."""
@@ -46,7 +47,8 @@ class ComposeTestbed:
 
     links: LinkFleet
     nodes: ContainerNodes
-    powers = frozenset({"links", "processes"})
+    packets: PacketFilter
+    powers = frozenset({"links", "processes", "packets"})
 
     def __init__(
         self,
@@ -155,7 +157,7 @@ class ComposeTestbed:
         self._seating = Seating(self.topology, self._subnets.reach)
 
     async def _open_links(self) -> None:
-        wires = {"wires.py": _INSIDE / "wires.py", "echo.py": _ECHO}
+        wires = {"wires.py": _INSIDE / "wires.py", "packets.py": _INSIDE / "packets.py", "echo.py": _ECHO}
         files = {f"{composing.INSIDE}/{name}": path.read_bytes() for name, path in wires.items()}
         await asyncio.to_thread(put, self._engine, self._containers["wires"], files)
         await self._engine.run(self._containers["wires"].start)
@@ -169,11 +171,20 @@ class ComposeTestbed:
             self.topology,
             self.target.ports,
             listen_at=lambda region, node, port: self._subnets.reach(region, node)[port.name],
-            upstream_of=lambda node, port: self._subnets.listen(node)[port.name],
+            upstream_of=lambda region, node, port: self._subnets.behind(region, node)[port.name],
             beacon_listen_at=self._subnets.beacon_link,
             beacons={region: self._subnets.beacon(region) for region in self.topology.region_ids},
             prefix=composing.project(self.run_id),
         )
+        self.packets = PacketFilter(self.links, self.target.ports, self._subnets.behind, self._tell_filter)
+
+    async def _tell_filter(self, *words: str) -> str:
+        argv = ["python3", f"{composing.INSIDE}/packets.py", *words]
+        code, said = await self._engine.run(self._containers["wires"].exec_run, argv)
+        text: str = said.decode(errors="replace").strip()
+        if code:
+            raise TestbedError(f"the packet filter refused ({code}): {text}")
+        return text
 
     async def _until_wired(self, limit_s: float = 20.0) -> None:
         """Wait until the link server has all of its addresses. Raises TestbedError with what was said last."""

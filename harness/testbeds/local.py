@@ -15,17 +15,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from harness.contracts import Seat, Target
+from harness.contracts import Address, Seat, Target
 from harness.errors import TestbedError
 from harness.links.beacon import Beacon
 from harness.links.choose import open_server
 from harness.links.control import LinkFleet
-from harness.model.topology import Topology
-from harness.testbeds import leftovers
+from harness.model.topology import Node, Topology
+from harness.testbeds import leftovers, local_filter, namespaces
 from harness.testbeds.addresses import AddressPlan, take_addresses
 from harness.testbeds.leases import Lease
 from harness.testbeds.leftovers import drop_node_data
 from harness.testbeds.nodes import LocalNodes
+from harness.testbeds.packets import PacketFilter
 from harness.testbeds.processes import Process, Supervisor
 from harness.testbeds.seating import Seating, leader_of
 from harness.testbeds.starting import READY_LIMIT_S, verified_while
@@ -43,7 +44,7 @@ class LocalTestbed:
 
     links: LinkFleet
     nodes: LocalNodes
-    powers = frozenset({"links", "processes"})
+    packets: PacketFilter
 
     def __init__(
         self,
@@ -69,6 +70,9 @@ class LocalTestbed:
         self._keep_data = keep_data
         self._prefix = f"rift-{run_id}"
         self._undo = AsyncExitStack()
+        self.powers = frozenset({"links", "processes"})
+        if namespaces.inside() and link_server_url is None:
+            self.powers |= {"packets"}
         self._plan: AddressPlan
         self._seating: Seating
 
@@ -123,6 +127,8 @@ class LocalTestbed:
         self._link_server = server
         self.measurements["link_server"] = {"kind": server.kind, "version": server.version, "url": server.url}
         self._say(f"links: {server.kind} {server.version} at {server.url}")
+        if "packets" in self.powers:
+            await local_filter.serve(supervisor, self._plan.aliases(), self.folder / "packets.log")
         beacons = {region: self._plan.beacon(region) for region in self.topology.region_ids}
         for address in beacons.values():
             beacon = await Beacon.open(address)
@@ -132,12 +138,18 @@ class LocalTestbed:
             self.topology,
             self.target.ports,
             listen_at=lambda region, node, port: self._plan.reach(region, node)[port.name],
-            upstream_of=lambda node, port: self._plan.listen(node)[port.name],
+            upstream_of=lambda region, node, port: self._behind(region, node)[port.name],
             beacon_listen_at=self._plan.beacon_link,
             beacons=beacons,
             prefix=self._prefix,
         )
         self._undo.push_async_callback(self.links.close)
+        if "packets" in self.powers:
+            self.packets = PacketFilter(self.links, self.target.ports, self._plan.behind, local_filter.tell)
+
+    def _behind(self, region: str, node: Node) -> dict[str, Address]:
+        """Where a link finds its node."""
+        return self._plan.behind(region, node) if "packets" in self.powers else self._plan.listen(node)
 
     async def _start_nodes(self, supervisor: Supervisor) -> None:
         home = {seat.node.id: seat for seat in self.seats()}

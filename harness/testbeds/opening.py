@@ -9,7 +9,15 @@ from pathlib import Path
 from harness.contracts import Target, Testbed
 from harness.errors import MissingPower
 from harness.model.topology import Topology
+from harness.testbeds import namespaces
 from harness.testbeds.local import LocalTestbed
+
+
+def offers(name: str) -> frozenset[str]:
+    """The powers that faults find on the testbed called ``name``, here and now."""
+    return frozenset(
+        {"links", "processes", "packets"} if name == "compose" or namespaces.inside() else {"links", "processes"}
+    )
 
 
 def open_testbed(

@@ -55,7 +55,8 @@ def composed(run_id: str, base: Data, topology: Topology, subnets: Subnets, serv
     links |= _link_server(subnets)
     links["networks"] = {name: {"ipv4_address": subnets.links_at(subnet)} for name, subnet in networks.items()}
     links["labels"] = mine | {labels.ROLE: "links"}
-    wires["command"] = ["python3", f"{INSIDE}/wires.py", *subnets.link_hosts(), "--", *_beacons(topology, subnets)]
+    sections = subnets.link_hosts(), subnets.aliases(), _beacons(topology, subnets)
+    wires["command"] = ["python3", f"{INSIDE}/wires.py", *sections[0], "--", *sections[1], "--", *sections[2]]
     wires["labels"] = mine | {labels.ROLE: "wires"}
     for node in topology.nodes:
         data["services"][node.id] = _node(run_id, node, topology, subnets, services[node.id])

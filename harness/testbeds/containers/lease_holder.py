@@ -20,7 +20,7 @@ from harness.testbeds.containers.engine import Engine
 
 HOLDING: Final = "holding"
 _SOCKET: Final = "/var/run/docker.sock"
-_PROGRAM: Final = Path(__file__).with_name("inside") / "reaper.py"
+_PROGRAM: Final = Path(__file__).parents[1] / "inside" / "reaper.py"
 
 
 def hold(run_id: str, image: str, lease_s: str) -> None:

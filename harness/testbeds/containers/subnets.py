@@ -19,6 +19,8 @@ from harness.model.topology import Node, Topology
 
 POOL: Final = "198.18.0.0/15"
 """Set aside for tests of networks (RFC 2544), so that no office or home uses it. ``RIFT_SUBNETS`` names another."""
+ALIASES: Final = "100.64"
+"""Addresses that mean something inside the link server's container only (RFC 6598)."""
 MAX_NODES: Final = 199
 BEACON_PORT: Final = 7007
 CONTROL_PORT: Final = 8474
@@ -46,6 +48,20 @@ class Subnets:
         host = str(self.of_region[region][node.index + 1])
         return {port.name: Address(host, port.number) for port in self._ports}
 
+    def behind(self, region: str, node: Node) -> dict[str, Address]:
+        """What the link from ``region`` takes for the address of ``node``: one per link, so that a packet filter can
+        tell the links' connections to the same node apart."""
+        host = f"{ALIASES}.{self._rank[region]}.{node.index + 1}"
+        return {port.name: Address(host, port.number) for port in self._ports}
+
+    def aliases(self) -> Iterator[str]:
+        """Every such address and where it leads, as ``ALIAS=ADDRESS``."""
+        for region in self._topology.region_ids:
+            for node in self._topology.nodes:
+                if node.region != region:
+                    alias, host = _first(self.behind(region, node)), _first(self.listen(node))
+                    yield f"{alias}={host}"
+
     def beacon(self, region: str) -> Address:
         """Where the beacon of ``region`` listens."""
         return self.beacon_link(region, region)
@@ -72,6 +88,10 @@ class Subnets:
         for region in self._topology.region_ids:
             yield from (str(self.of_region[region][n.index + 1]) for n in self._topology.nodes if n.region != region)
             yield from (self.beacon_link(region, other).host for other in self._topology.region_ids)
+
+
+def _first(addresses: dict[str, Address]) -> str:
+    return next(iter(addresses.values())).host
 
 
 def choose(topology: Topology, ports: tuple[Port, ...], taken: Iterable[IPv4Network], skip: int = 0) -> Subnets:

@@ -1,1 +1,0 @@
-"""Programs that run inside containers of ours. Each file stands alone: only a Python is there."""
