@@ -251,9 +251,19 @@ def list_(
 
 
 @app.command()
-def doctor(json: Json = False) -> int:
-    """Show what this machine offers, and what to install for the rest."""
+def doctor(
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="A compose file of yours: what is missing in it for a run?")
+    ] = None,
+    json: Json = False,
+) -> int:
+    """Show what this machine offers and what to install for the rest; with FILE, whether that can be run."""
     from harness import catalogue
+
+    if file is not None:
+        found, text, ready = catalogue.compose_file(file)
+        _tell(found, lambda _: text, json)
+        return 0 if ready else 4
     from harness.testbeds import powers
 
     return _tell([*powers.powers(), *catalogue.servers()], _as_lines, json)

@@ -87,7 +87,8 @@ class Service:
 
     ``command`` goes to the image's entrypoint, or takes its place when ``entrypoint`` is given. ``files`` (absolute
     path to content) are written before every start. ``data`` is where the node keeps what must outlive a restart; it is
-    a volume of its own, and ``Place.data_dir`` is the same path. ``user`` runs it, when not the image's own.
+    a volume of its own, and ``Place.data_dir`` is the same path. ``user`` runs it, when not the image's own. ``names``
+    are host names under which all nodes find it, besides ``Place.name_of``. ``more`` are other keys of a compose file.
     """
 
     image: str
@@ -97,6 +98,8 @@ class Service:
     files: Mapping[str, bytes] = field(default_factory=dict)
     data: str = "/data"
     user: str = ""
+    names: tuple[str, ...] = ()
+    more: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

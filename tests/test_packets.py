@@ -1,4 +1,4 @@
-"""Trouble below TCP on the local testbed: in a network namespace of its own; the machine's own filter stays untouched."""
+"""Trouble below TCP on the local testbed: in a network namespace of its own, whose filter is not the machine's."""
 
 from __future__ import annotations
 

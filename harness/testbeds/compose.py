@@ -132,7 +132,9 @@ class ComposeTestbed:
         wanted = [service["image"] for service in base["services"].values()]
         free = subnets.choose(self.topology, self.target.ports, ())
         wanted += [self._service(node, free).image for node in self.topology.nodes]
-        await asyncio.to_thread(images.have, self._engine, dict.fromkeys(wanted), self._home / "images", self._say)
+        await asyncio.to_thread(
+            images.have, self._engine, dict.fromkeys(filter(None, wanted)), self._home / "images", self._say
+        )
 
     async def _create(self, base: dict[str, Any]) -> None:
         """Networks, volumes and containers, in the first subnets that nobody has."""

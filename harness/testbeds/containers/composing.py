@@ -50,7 +50,7 @@ def composed(run_id: str, base: Data, topology: Topology, subnets: Subnets, serv
         }
         for name, subnet in networks.items()
     }
-    data["volumes"] = {id_: {"labels": mine | {labels.NODE: id_}} for id_ in services}
+    data["volumes"] = {}
     links, wires = data["services"]["links"], data["services"]["wires"]
     links |= _link_server(subnets)
     links["networks"] = {name: {"ipv4_address": subnets.links_at(subnet)} for name, subnet in networks.items()}
@@ -58,8 +58,13 @@ def composed(run_id: str, base: Data, topology: Topology, subnets: Subnets, serv
     sections = subnets.link_hosts(), subnets.aliases(), _beacons(topology, subnets)
     wires["command"] = ["python3", f"{INSIDE}/wires.py", *sections[0], "--", *sections[1], "--", *sections[2]]
     wires["labels"] = mine | {labels.ROLE: "wires"}
+    hosts = {region: _hosts(region, topology, subnets, services) for region in topology.region_ids}
     for node in topology.nodes:
-        data["services"][node.id] = _node(run_id, node, topology, subnets, services[node.id])
+        service = _node(run_id, node, subnets, services[node.id], hosts[node.region])
+        data["services"][node.id] = service
+        for volume in (each.partition(":")[0] for each in service["volumes"] if isinstance(each, str)):
+            if volume[0] not in "./~":
+                data["volumes"][volume] = {"labels": mine | {labels.NODE: node.id}}
     return data
 
 
@@ -74,24 +79,40 @@ def _beacons(topology: Topology, subnets: Subnets) -> Sequence[str]:
     return [str(part) for region in topology.region_ids for part in vars(subnets.beacon(region)).values()]
 
 
-def _node(run_id: str, node: Node, topology: Topology, subnets: Subnets, service: Service) -> Data:
+def _node(run_id: str, node: Node, subnets: Subnets, service: Service, hosts: dict[str, str]) -> Data:
     own = {labels.ROLE: "node", labels.NODE: node.id, labels.REGION: node.region}
     data: Data = {
-        "image": service.image,
+        **service.more,
         "hostname": node.id,
         "labels": labels.of_run(run_id) | own,
         "networks": {node.region: {"ipv4_address": next(iter(subnets.listen(node).values())).host}},
-        "extra_hosts": {name_of(n.id): _host(subnets, node.region, n) for n in topology.nodes},
-        "volumes": [f"{node.id}:{service.data}"],
-        "environment": {"TZ": "UTC", **service.env},
+        "extra_hosts": hosts,
+        "volumes": [f"{node.id}:{service.data}", *(_own(node, each) for each in service.more.get("volumes", ()))],
         "logging": _LOGGING,
         "restart": "no",
     }
-    optional = {"command": list(service.command), "user": service.user}
+    data.setdefault("environment", {"TZ": "UTC", **service.env})
+    optional = {"image": service.image, "command": list(service.command), "user": service.user}
     data |= {key: value for key, value in optional.items() if value}
     if service.entrypoint is not None:
         data["entrypoint"] = list(service.entrypoint)
     return data
+
+
+def _own(node: Node, volume: Any) -> Any:
+    """A named volume that several services share in somebody's file is one per node here."""
+    if isinstance(volume, str) and ":" in volume and volume[0] not in "./~":
+        return f"{node.id}-{volume}"
+    return volume
+
+
+def _hosts(region: str, topology: Topology, subnets: Subnets, services: Mapping[str, Service]) -> dict[str, str]:
+    """Every name of every node, as it is found from ``region``."""
+    return {
+        name: _host(subnets, region, node)
+        for node in topology.nodes
+        for name in (name_of(node.id), *services[node.id].names)
+    }
 
 
 def _host(subnets: Subnets, region: str, node: Node) -> str:

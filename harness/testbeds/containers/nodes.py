@@ -139,4 +139,4 @@ class ContainerNodes:
         container = self._containers[node_id]
         said = await self._engine.run(container.logs, tail=_LOG_LINES)
         lines = [f"    {line}" for line in said.decode(errors="replace").splitlines()]
-        return f"`docker logs {container.name}`:\n" + ("\n".join(lines) or "    (its log is empty)")
+        return f"`docker logs {container.id[:12]}`:\n" + ("\n".join(lines) or "    (its log is empty)")
