@@ -1,6 +1,6 @@
 """How often a planted bug is found, and whether a healthy system is ever accused: many seeds, one table.
 
-    python bench/detect.py [--seeds 20] [--jobs 2] [--time-limit 30] [NAME ...]
+    python bench/detect.py [--seeds 20] [--jobs 2] [--time-limit 30] [--testbed compose] [NAME ...]
 
 Every run is a real ``rift run`` on a three-region cluster. Reach: each planted bug in at least 18 of 20 seeds; no false
 alarm on etcd and on the reference store without a bug. Names choose rows, e.g. ``etcd`` or ``stale-reads``.
@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -45,11 +46,12 @@ ROWS = (
 )
 
 
-def run(row: Row, seed: int, time_limit_s: float, store: Path) -> tuple[str, str]:
+def run(row: Row, seed: int, time_limit_s: float, testbed: str, store: Path) -> tuple[str, str]:
     """One run's verdict (``true``, ``false``, ``unknown`` or ``error``), and why when it is not the right one."""
     command = [sys.executable, "-m", "harness", "run", "--target", row.target, "--faults", row.faults, "--json"]
     command += ["--seed", str(seed), "--time-limit", str(time_limit_s), "--store", str(store), "--name", row.name]
     command += ["-o", f"bug={row.bug}"] if row.bug else []
+    command += ["--testbed", testbed]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode > 2:
         return "error", done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f"exit {done.returncode}"
@@ -72,6 +74,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*")
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--first-seed", type=int, default=1)
+    parser.add_argument("--testbed", default="local")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--time-limit", type=float, default=30.0)
     given = parser.parse_args()
@@ -80,7 +83,8 @@ def main() -> None:
         began = time.monotonic()
         with tempfile.TemporaryDirectory() as store, ThreadPoolExecutor(given.jobs) as pool:
             seeds = range(given.first_seed, given.first_seed + given.seeds)
-            found = list(pool.map(lambda seed: run(row, seed, given.time_limit, Path(store)), seeds))  # noqa: B023 - used at once
+            one = partial(run, row, time_limit_s=given.time_limit, testbed=given.testbed, store=Path(store))
+            found = list(pool.map(one, seeds))
         counts = Counter(valid for valid, _ in found)
         others = ", ".join(f"{count} {valid}" for valid, count in sorted(counts.items()) if valid != row.right) or "-"
         faults = row.faults if len(row.faults) < 28 else "partitions"
