@@ -171,6 +171,14 @@ class Contained(Protocol):
         name of ``place.name_of`` resolves. Does no I/O. Called again at each start."""
 
 
+@runtime_checkable
+class Upgradable(Protocol):
+    """A target that can be moved to another image while it runs (``--testbed compose``)."""
+
+    upgrade: str
+    """The other image; empty when there is none."""
+
+
 # --- what clients do, what judges say ------------------------------------------------------------
 
 
@@ -362,6 +370,25 @@ class Nodes(Protocol):
         """How often the node was started in this run."""
 
 
+class Containers(Protocol):
+    """Power ``containers``: what can be done to nodes only where they are containers. Unknown node ids: KeyError."""
+
+    upgrade: str
+    """The image that the target names as the other one, empty when it names none."""
+
+    async def disconnect(self, node_id: str) -> None:
+        """Unplug the node from its region's network."""
+
+    async def connect(self, node_id: str) -> None:
+        """Plug it in again, with the address that it had; nothing when it is."""
+
+    async def image(self, node_id: str) -> str:
+        """The image that the node's container is made from."""
+
+    async def change_image(self, node_id: str, image: str) -> None:
+        """Make a stopped node's container anew from another image; its data stays. Raises TestbedError."""
+
+
 class Lab(Protocol):
     """What faults act on."""
 
@@ -376,7 +403,11 @@ class Lab(Protocol):
 
     @property
     def packets(self) -> Packets:
-        """Raises MissingPower where the power ``packets`` is not offered."""
+        """There where the power ``packets`` is offered."""
+
+    @property
+    def containers(self) -> Containers:
+        """There where the power ``containers`` is offered."""
 
     async def leader(self) -> str | None:
         """The leader's node id, None when the target has none or does not say."""
@@ -431,7 +462,8 @@ class Fault(Protocol):
 
     name: str
     needs: frozenset[str]
-    """Powers of the testbed (``links``, ``processes``, ``packets``) and traits of the target (``leader``)."""
+    """Powers of the testbed (``links``, ``processes``, ``packets``, ``containers``), traits of the target (``leader``,
+    ``upgrade``)."""
 
     def aims(self, topology: Topology) -> tuple[Aim, ...]:
         """All victims it could choose; the nemesis draws one. Empty when the topology offers none."""

@@ -48,7 +48,7 @@ from harness.runner import Runner, first_error, lag_ms
 from harness.store import RunFolder
 from harness.testbeds.opening import offers, open_testbed
 
-TRAITS = frozenset({"leader"})
+TRAITS = frozenset({"leader", "upgrade"})
 """What a fault needs of the target; everything else it needs of the testbed."""
 AS_FAST_AS_POSSIBLE_S = 1e-9
 LATE_MS = 50.0
@@ -83,6 +83,8 @@ class Parts:
         for fault in self.faults.values():
             if "leader" in fault.needs and not isinstance(self.target, Leads):
                 raise MissingPower(f"fault {fault.name} needs a leader, and target {plan.target} does not tell of one")
+            if "upgrade" in fault.needs and not getattr(self.target, "upgrade", ""):
+                raise MissingPower(f"fault {fault.name} needs another image: give it as --option upgrade=IMAGE")
             if not fault.aims(self.topology):
                 raise MissingPower(f"fault {fault.name} finds no victim in topology {self.topology.name}")
         self.shape = Shape(plan.clients, plan.rate_hz, plan.time_limit_s, self.topology.region_ids, plan.keys)
@@ -124,8 +126,9 @@ def complete(plan: Plan) -> Plan:
         lacking = sorted(registry.fault(name).needs - TRAITS - offers(plan.testbed))
         if lacking:
             raise MissingPower(
-                f"fault {name} needs {', '.join(lacking)}, which testbed {plan.testbed} does not offer here; start it "
-                "with `rift run`, which makes a network namespace for itself, or use --testbed compose"
+                f"fault {name} needs {', '.join(lacking)}, which testbed {plan.testbed} does not offer here; use "
+                "--testbed compose"
+                + (", or `rift run`, which makes a network of its own" if lacking == ["packets"] else "")
             )
     return msgspec.structs.replace(
         plan,

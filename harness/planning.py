@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from harness import registry, topologies
-from harness.contracts import Leads
+from harness.contracts import Leads, Target
 from harness.errors import UsageError
 from harness.model.plan import Plan
 from harness.model.seeds import fresh_seed
@@ -35,7 +35,7 @@ def topology(name_or_path: str, profile: str | None = None) -> Topology:
     return found.with_profile(registry.pick("profile", profile, [each.value for each in Profile]))
 
 
-def fault_list(text: str, where: Topology, has_leader: bool, offered: frozenset[str]) -> tuple[str, ...]:
+def fault_list(text: str, where: Topology, offered: frozenset[str]) -> tuple[str, ...]:
     """The faults that ``text`` names: ``none``, ``default``, ``all``, or names with commas between.
 
     ``default`` and ``all`` leave out what finds no victim, or needs a power that is not ``offered``; a fault that was
@@ -47,8 +47,13 @@ def fault_list(text: str, where: Topology, has_leader: bool, offered: frozenset[
         return tuple(registry.pick("fault", name.strip(), registry.names("fault")) for name in text.split(","))
     names = DEFAULT_FAULTS if text == "default" else [name for name in registry.names("fault") if name != "nothing"]
     found = [registry.fault(name) for name in names]
-    offered |= {"leader"} if has_leader else set()
     return tuple(fault.name for fault in found if fault.aims(where) and fault.needs <= offered)
+
+
+def _traits(system: Target) -> set[str]:
+    """What a fault may need of a target, and this one has."""
+    has = {"leader": isinstance(system, Leads), "upgrade": bool(getattr(system, "upgrade", ""))}
+    return {trait for trait, there in has.items() if there}
 
 
 def needs(plan: Plan) -> frozenset[str]:
@@ -108,7 +113,7 @@ def plan(
         topology=where.as_data(),
         testbed=testbed,
         workload=registry.pick("workload", workload, registry.names("workload")),
-        faults=fault_list(faults, where, isinstance(system, Leads), opening.offers(testbed)),
+        faults=fault_list(faults, where, opening.offers(testbed) | _traits(system)),
         seed=fresh_seed() if seed is None else seed,
         clients=CLIENTS_PER_REGION * len(where.regions),
         claims=tuple(sorted(system.claims.consistency)),

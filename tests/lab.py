@@ -15,7 +15,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from harness.contracts import Address, Client, Lab, Launch, Links, Nodes, Packets, Place, Port, Seat, Service
+from harness.contracts import (
+    Address,
+    Client,
+    Containers,
+    Lab,
+    Launch,
+    Links,
+    Nodes,
+    Packets,
+    Place,
+    Port,
+    Seat,
+    Service,
+)
 from harness.errors import Unsure
 from harness.model.claims import Claims
 from harness.model.topology import Between, Region, Topology
@@ -63,6 +76,8 @@ class Echo:
     speaks: frozenset[str] = frozenset()
     ports: tuple[Port, ...] = (_PORT,)
     needs_names = False
+    upgrade = "rift/refstore:1"
+    """Another image that has a Python, too."""
 
     def launch(self, place: Place) -> Launch:
         listen = place.listen["echo"]
@@ -70,7 +85,8 @@ class Echo:
 
     def service(self, place: Place) -> Service:
         listen = place.listen["echo"]
-        return Service("rift/tools:1", ("python3", "-I", "-S", "-c", _SERVER, listen.host, str(listen.port)))
+        argv = ("-I", "-S", "-c", _SERVER, listen.host, str(listen.port))
+        return Service("rift/tools:1", argv, entrypoint=("python3",))
 
     async def ready(self, seat: Seat) -> str:
         try:
@@ -110,13 +126,16 @@ class Blinded:
     links: Links
     nodes: Nodes
     packets: Packets
+    containers: Containers
 
 
 def blinded(lab: Lab) -> Lab:
     links = _Without(lab.links, ("refuse", "blackhole", "reset", "shape", "restore"))
     nodes = _Without(lab.nodes, ("kill", "stop", "start", "pause", "resume", "wipe"))
     packets = _Without(lab.packets, ("drop", "disturb", "restore")) if hasattr(lab, "packets") else None
-    return cast(Lab, Blinded(lab.topology, cast(Links, links), cast(Nodes, nodes), cast(Packets, packets)))
+    powerless = ("disconnect", "connect", "change_image")
+    containers = cast(Containers, _Without(lab.containers, powerless) if hasattr(lab, "containers") else None)
+    return cast(Lab, Blinded(lab.topology, cast(Links, links), cast(Nodes, nodes), cast(Packets, packets), containers))
 
 
 class _Without:

@@ -19,7 +19,7 @@ from harness.testbeds.local import LocalTestbed
 from tests.lab import REGIONS, SQUARE, blinded, open_lab, pings_heard
 
 FAULTS = [name for name in registry.names("fault") if name != "nothing"]
-TRAITS = frozenset({"leader"})
+TRAITS = frozenset({"leader", "upgrade"})
 on_one_loop = pytest.mark.asyncio(loop_scope="module")
 every_fault = pytest.mark.parametrize("name", FAULTS)
 

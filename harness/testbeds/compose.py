@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from ipaddress import IPv4Network
 from pathlib import Path
 from types import TracebackType
@@ -47,8 +48,9 @@ class ComposeTestbed:
 
     links: LinkFleet
     nodes: ContainerNodes
+    containers: ContainerNodes
     packets: PacketFilter
-    powers = frozenset({"links", "processes", "packets"})
+    powers = frozenset({"links", "processes", "packets", "containers"})
 
     def __init__(
         self,
@@ -203,11 +205,24 @@ class ComposeTestbed:
         home = {seat.node.id: seat for seat in self.seats()}
         containers = {node_id: self._containers[node_id] for node_id in home}
         service_of = lambda node: self._service(node, self._subnets)  # noqa: E731
-        self.nodes = ContainerNodes(helpers, self.target, home, containers, service_of, self.folder)
+        self.nodes = ContainerNodes(helpers, self.target, home, containers, service_of, self.folder, self._remake)
+        self.containers = self.nodes
         self._undo.push_async_callback(self.nodes.save_logs)
         self._say(f"starting {len(home)} nodes of {self.target.name} in {len(self.topology.regions)} regions")
         starting = self.nodes.start_all(self._ready_limit_s)
         self.measurements["links"] = await verified_while(starting, self.links, self._say)
+
+    async def _remake(self, node_id: str, image: str) -> Any:
+        """Have the node's container made anew from another image, and return it."""
+        have = partial(images.have, self._engine, [image], self._home / "images", self._say)
+        await asyncio.to_thread(have)
+        file = self.folder / "compose.yaml"
+        data = yaml.safe_load(file.read_text(encoding="utf-8"))
+        data["services"][node_id]["image"] = image
+        file.write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
+        await driving.up(file, composing.project(self.run_id), "--no-start", "--no-deps", node_id)
+        found = await asyncio.to_thread(sweeping.objects, self._engine, self.run_id, reaper=False)
+        return next(container for container in found.containers if _service_name(container) == node_id)
 
     def _service(self, node: Node, plan: Subnets) -> Service:
         return self._contained.service(composing.place(node, self.topology, plan, self.seed))

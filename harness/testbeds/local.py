@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from harness.contracts import Address, Seat, Target
+from harness.contracts import Address, Containers, Seat, Target
 from harness.errors import TestbedError
 from harness.links.beacon import Beacon
 from harness.links.choose import open_server
@@ -45,6 +45,8 @@ class LocalTestbed:
     links: LinkFleet
     nodes: LocalNodes
     packets: PacketFilter
+    containers: Containers
+    """Never there: nodes are processes."""
 
     def __init__(
         self,

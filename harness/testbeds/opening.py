@@ -15,9 +15,10 @@ from harness.testbeds.local import LocalTestbed
 
 def offers(name: str) -> frozenset[str]:
     """The powers that faults find on the testbed called ``name``, here and now."""
-    return frozenset(
-        {"links", "processes", "packets"} if name == "compose" or namespaces.inside() else {"links", "processes"}
-    )
+    anywhere = frozenset({"links", "processes"})
+    if name == "compose":
+        return anywhere | {"packets", "containers"}
+    return anywhere | {"packets"} if namespaces.inside() else anywhere
 
 
 def open_testbed(

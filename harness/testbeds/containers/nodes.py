@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from harness.contracts import Seat, Service, Target
+from harness.contracts import Seat, Service, Target, Upgradable
 from harness.errors import TestbedError
 from harness.model.topology import Node
 from harness.testbeds.containers.engine import Engine, Gone
@@ -20,7 +20,8 @@ _LOG_LINES: Final = 15
 
 
 class ContainerNodes:
-    """Control of a run's nodes. ``service_of(node)`` tells what a node runs, anew for each start.
+    """Powers ``processes`` and ``containers``. ``service_of(node)`` tells what a node runs, anew for each start;
+    ``remake(node_id, image)`` makes its container anew and returns it.
 
     Output over all starts is in ``folder/nodes/<id>/log`` after :meth:`save_logs`.
     """
@@ -33,6 +34,7 @@ class ContainerNodes:
         containers: Mapping[str, Any],
         service_of: Callable[[Node], Service],
         folder: Path,
+        remake: Callable[[str, str], Awaitable[Any]],
     ) -> None:
         self._engine: Engine = helpers.engine
         self._helpers = helpers
@@ -41,6 +43,10 @@ class ContainerNodes:
         self._containers = dict(containers)
         self._service_of = service_of
         self._folder = folder
+        self._remake = remake
+        self.upgrade = target.upgrade if isinstance(target, Upgradable) else ""
+        self._plugs: dict[str, tuple[str, str]] = {}
+        """Of unplugged nodes: network and address."""
         self._starts = dict.fromkeys(seats, 0)
         self._locks = {node_id: asyncio.Lock() for node_id in seats}
 
@@ -92,6 +98,38 @@ class ContainerNodes:
         argv = ("find", data, "-mindepth", "1", "-delete")
         await self._helpers.run(argv, volumes_from=[self._containers[node_id].id])
 
+    async def disconnect(self, node_id: str) -> None:
+        async with self._locks[node_id]:
+            found = await self._attributes(node_id)
+            for name, plug in found["NetworkSettings"]["Networks"].items():
+                self._plugs[node_id] = name, plug["IPAMConfig"]["IPv4Address"]
+                network = await self._engine.run(self._engine.client.networks.get, name)
+                await self._engine.run(network.disconnect, self._containers[node_id].id)
+
+    async def connect(self, node_id: str) -> None:
+        async with self._locks[node_id]:
+            if node_id in self._plugs:
+                name, address = self._plugs[node_id]
+                network = await self._engine.run(self._engine.client.networks.get, name)
+                await self._engine.run(network.connect, self._containers[node_id].id, ipv4_address=address)
+                del self._plugs[node_id]
+
+    async def image(self, node_id: str) -> str:
+        found = await self._attributes(node_id)
+        return str(found["Config"]["Image"])
+
+    async def change_image(self, node_id: str, image: str) -> None:
+        if (state := await asyncio.to_thread(self.state, node_id)) != "dead":
+            raise TestbedError(f"{node_id} is {state}: its image cannot be changed; kill or stop it first")
+        async with self._locks[node_id]:
+            await asyncio.to_thread(self._save_log, node_id)  # it goes with the container
+            self._containers[node_id] = await self._remake(node_id, image)
+
+    async def _attributes(self, node_id: str) -> dict[str, Any]:
+        inspect = self._engine.client.api.inspect_container
+        found: dict[str, Any] = await self._engine.run(inspect, self._containers[node_id].id)
+        return found
+
     def state(self, node_id: str) -> str:
         return _STATES.get(self._inspect(node_id)["Status"], "dead")
 
@@ -100,16 +138,18 @@ class ContainerNodes:
 
     async def save_logs(self) -> None:
         """Copy every node's output into the run's folder. A node without a container is passed over."""
+        await asyncio.gather(*(asyncio.to_thread(self._save_log, node_id) for node_id in self._containers))
 
-        def save(node_id: str) -> None:
-            path = self.log(node_id)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                path.write_bytes(self._engine.call(self._containers[node_id].logs))
-            except Gone:
-                return
-
-        await asyncio.gather(*(asyncio.to_thread(save, node_id) for node_id in self._containers))
+    def _save_log(self, node_id: str) -> None:
+        """Append: a node may have had more than one container."""
+        path = self.log(node_id)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            said = self._engine.call(self._containers[node_id].logs)
+        except Gone:
+            return
+        with path.open("ab") as log:
+            log.write(said)
 
     async def _unless_dead(self, node_id: str, act: Callable[[Any], Any]) -> None:
         async with self._locks[node_id]:
