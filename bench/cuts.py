@@ -54,6 +54,8 @@ async def kept(address: Address, cut: asyncio.Event) -> tuple[str, float, int]:
                     if not await reader.read(1000):
                         return "closed", took_s, max(0, seen - before)
             except TimeoutError:
+                if problem := reader.exception():  # its own limit is over, which has the same name
+                    return getattr(problem, "strerror", "") or str(problem), took_s, max(0, seen - before)
                 seen = max(seen, acknowledged(line))
         return "nothing", WAIT_S, max(0, seen - before)
     except OSError as error:
