@@ -178,9 +178,7 @@ async def _run(parts: Parts, folder: RunFolder, watcher: Watcher, link_server_ur
     journal, ledger = Journal(folder.journal), Ledger(folder.ledger)
     testbed = open_testbed(
         plan.testbed,
-        parts.topology,
-        parts.target,
-        folder.path,
+        *(parts.topology, parts.target, folder.path),
         run_id=secrets.token_hex(4),
         seed=plan.seed,
         link_server=link_server_url,
@@ -258,6 +256,10 @@ async def _recover(testbed: Testbed, parts: Parts, say: Callable[[str], None]) -
     say("healed; waiting for recovery")
     began, limit_s = time.monotonic(), parts.plan.recovery_limit_s
     await testbed.links.restore(testbed.links.all)
+    if "packets" in testbed.powers:
+        await testbed.packets.restore(testbed.links.all)
+    if "containers" in testbed.powers:
+        await asyncio.gather(*(testbed.containers.connect(node.id) for node in parts.topology.nodes))
     for node in parts.topology.nodes:
         if testbed.nodes.state(node.id) == "paused":
             await testbed.nodes.resume(node.id)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import ast
+import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import pytest_asyncio
 
+from harness import experiment
 from tests.docker_lab import composed, engine_for_tests, left_of
 from tests.lab import SQUARE, Echo
 from tests.test_faults import (
+    on_one_loop,
     test_a_fault_bites_what_it_aims_at_and_heals,
     test_a_fault_that_does_nothing_is_found_out,
     test_a_fault_undoes_itself_when_it_is_cancelled_while_it_strikes,
@@ -38,3 +43,42 @@ async def lab(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Any]:
         async with composed(SQUARE, Echo(), tmp_path_factory.mktemp("lab")) as found:
             yield found
         assert left_of(engine, found.run_id) == []
+
+
+@on_one_loop
+async def test_recovery_heals_packets_and_cables_that_a_fault_left_broken(lab: Any) -> None:
+    await lab.packets.drop(lab.links.all, owner="a fault that never came back")
+    await lab.containers.disconnect("n2")
+    parts = SimpleNamespace(plan=SimpleNamespace(recovery_limit_s=20.0), topology=lab.topology, target=lab.target)
+    told: list[str] = []
+    await experiment._recover(lab, cast(Any, parts), told.append)
+    assert told[-1].startswith("recovered after")
+    assert {(await lab.links.probe(link)).state for link in lab.links.all} == {"open"}
+
+
+@on_one_loop
+async def test_what_a_node_sends_is_not_acknowledged_in_the_targets_place(lab: Any) -> None:
+    """A swallowing proxy acknowledges the answer, so that the node is content; dropped packets it sends again."""
+    links = [link for link in lab.links.all if link.target.id == "n1"]
+    at = lab.seat("east", "n1").reach["echo"]
+    before = sent_again(lab)
+    for cut in (lab.links.blackhole(links, "downstream", "test"), lab.packets.drop(links, "downstream", "test")):
+        assert sent_again(lab) == before
+        _, writer = await asyncio.open_connection(at.host, at.port)
+        try:
+            await cut
+            writer.write(b"ping\n" * 10)
+            await asyncio.sleep(1.0)
+        finally:
+            writer.transport.abort()
+            await asyncio.gather(lab.links.restore(links, "test"), lab.packets.restore(links, "test"))
+    assert sent_again(lab) > before
+
+
+def sent_again(lab: Any) -> int:
+    """Segments that node n1 has sent more than once so far."""
+    program = "print([line.split() for line in open('/proc/net/snmp') if line[:4] == 'Tcp:'])"
+    code, said = lab.nodes.container("n1").exec_run(["python3", "-c", program])
+    assert code == 0, said
+    names, numbers = ast.literal_eval(said.decode())
+    return int(numbers[names.index("RetransSegs")])
