@@ -63,7 +63,9 @@ def run(
     fault_every: Annotated[float | None, typer.Option(help="Seconds from one fault's start to the next one's.")] = None,
     fault_for: Annotated[float | None, typer.Option(help="Seconds that a fault lasts.")] = None,
     recovery_limit: Annotated[float | None, typer.Option(help="Seconds that recovery may take after the heal.")] = None,
-    link_server: Annotated[str | None, typer.Option(help="URL of a Toxiproxy of yours.")] = None,
+    link_server: Annotated[
+        str | None, typer.Option(help="toxiproxy, embedded, or the URL of a Toxiproxy of yours.")
+    ] = None,
     name: Annotated[str | None, typer.Option(help="The run's name in the store. [default: target-workload]")] = None,
     store: Store = None,
     json: Json = False,
@@ -106,7 +108,7 @@ def run(
         said=words,
     )
     if testbed == "local" and "packets" in planning.needs(plan) and not namespaces.inside():
-        if link_server is not None:
+        if link_server is not None and ":" in link_server:
             raise UsageError(
                 "faults that act on packets need a link server that the run starts: leave out --link-server"
             )

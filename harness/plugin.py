@@ -38,7 +38,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--faults", default="default", help="names with commas between, or: default, all, none")
     group.addoption("--seed", type=int, default=None, help="decides every choice of the harness")
     group.addoption("--time-limit", type=float, default=None, help="seconds that clients and faults go on, per test")
-    group.addoption("--link-server", default=None, help="URL of a Toxiproxy of yours")
+    group.addoption("--link-server", default=None, help="toxiproxy, embedded, or the URL of a Toxiproxy of yours")
     group.addoption("--store", type=Path, default=Path("store"), help="where runs are kept")
 
 

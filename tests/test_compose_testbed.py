@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from harness.errors import NotReady, TestbedError
+from harness.errors import NotReady, TestbedError, UsageError
 from harness.model.topology import Between, Region, Topology
 from tests.docker_lab import composed, engine_for_tests, in_container, left_of
 from tests.toy import TOOLS, Toy, ask
@@ -281,3 +281,18 @@ async def test_a_cancelled_lab_leaves_nothing(tmp_path: Path, engine: Any) -> No
     with pytest.raises(asyncio.CancelledError):
         await task
     assert left_of(engine, lab.run_id) == []
+
+
+async def test_the_embedded_link_server_takes_the_real_ones_place(tmp_path: Path, engine: Any) -> None:
+    async with composed(NEAR, Toy(), tmp_path, link_server="embedded") as lab:
+        assert lab.measurements["link_server"]["kind"] == "embedded"
+        links = list(lab.links.all)
+        await lab.links.refuse(links[:1])
+        assert [(await lab.links.probe(link)).state for link in links[:2]] == ["refused", "open"]
+        assert set(await lab.links.traffic()) >= {str(links[1])}, "only the embedded one counts while they live"
+    assert left_of(engine, lab.run_id) == []
+
+
+def test_a_link_server_by_url_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"--link-server http://127.0.0.1:1: a composed run brings its own"):
+        composed(NEAR, Toy(), tmp_path, link_server="http://127.0.0.1:1")

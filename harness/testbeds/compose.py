@@ -20,7 +20,7 @@ import yaml
 
 from harness.contracts import Contained, Seat, Service, Target
 from harness.errors import MissingPower, TestbedError, UsageError
-from harness.links.choose import ProcessHandle, open_server
+from harness.links.choose import PREFERENCES, ProcessHandle, open_server
 from harness.links.control import LinkFleet
 from harness.model.topology import Node, Topology
 from harness.testbeds.containers import composing, driving, images, subnets, sweeping
@@ -69,6 +69,10 @@ class ComposeTestbed:
                 f"target {target.name} does not say how to run in a container (`service(place)`, see "
                 "docs/compose.md); use --testbed local"
             )
+        if link_server not in (None, *PREFERENCES):
+            raise UsageError(
+                f"--link-server {link_server}: a composed run brings its own; leave it out, or say embedded"
+            )
         self.topology = topology
         self.target = target
         self.folder = folder
@@ -77,6 +81,7 @@ class ComposeTestbed:
         self.measurements: dict[str, Any] = {}
         self._contained: Contained = target
         self._home = home
+        self._embedded = link_server == "embedded"
         self._say = say
         self._ready_limit_s = ready_limit_s
         self._undo = AsyncExitStack()
@@ -111,6 +116,8 @@ class ComposeTestbed:
         self._say(f"Docker Engine {self._engine.version} at {self._engine.where}")
         await self._remove_leftovers()
         base = yaml.safe_load((self._home / "base.yaml").read_text(encoding="utf-8"))
+        if self._embedded:
+            base["services"]["links"]["image"] = composing.EMBEDDED
         tools = base["services"]["wires"]["image"]
         await self._have_images(base)
         self._reaper = await asyncio.to_thread(ReaperLease, self._engine, self.run_id, tools)
@@ -145,7 +152,9 @@ class ComposeTestbed:
             taken = await asyncio.to_thread(subnets_in_use, self._engine)
             self._subnets = subnets.choose(self.topology, self.target.ports, taken, skip=tried)
             services = {node.id: self._service(node, self._subnets) for node in self.topology.nodes}
-            driving.write(file, composing.composed(self.run_id, base, self.topology, self._subnets, services))
+            driving.write(
+                file, composing.composed(self.run_id, base, self.topology, self._subnets, services, self.seed)
+            )
             try:
                 # The link server first, and running: the wires live in its network namespace.
                 await driving.up(file, composing.project(self.run_id), "--detach", "links")
@@ -168,8 +177,9 @@ class ComposeTestbed:
         await self._until_wired()
         server = await open_server(f"http://{self._subnets.control_address}", _starts_nothing, self.folder, self.seed)
         self._undo.push_async_callback(server.close)
-        self.measurements["link_server"] = {"kind": "toxiproxy", "version": server.version, "url": server.url}
-        self._say(f"links: toxiproxy {server.version} at {server.url}")
+        kind = "embedded" if self._embedded else "toxiproxy"
+        self.measurements["link_server"] = {"kind": kind, "version": server.version, "url": server.url}
+        self._say(f"links: {kind} {server.version} at {server.url}")
         self.links = await LinkFleet.open(
             server,
             self.topology,

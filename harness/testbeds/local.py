@@ -36,8 +36,9 @@ from harness.testbeds.undoing import undo_all
 class LocalTestbed:
     """A lab on this machine, up between ``async with`` and its end.
 
-    ``folder`` is the run's folder, ``run_id`` is unique among all runs of this machine. ``say`` is told what is
-    going on, in one line each. With ``keep_data`` the nodes' data outlives the run (their logs always do).
+    ``folder`` is the run's folder, ``run_id`` is unique among all runs of this machine. ``prefer`` is which link server
+    to start when none is given by URL (see ``links.choose``). ``say`` is told what is going on, in one line each. With
+    ``keep_data`` the nodes' data outlives the run (their logs always do).
     ``measurements`` holds, once up: ``startup_s``, ``link_server``, and ``links`` (per ordered pair ``rtt_ms``
     and ``preset_ms``).
     """
@@ -59,6 +60,7 @@ class LocalTestbed:
         say: Callable[[str], None] = lambda line: None,
         ready_limit_s: float = READY_LIMIT_S,
         keep_data: bool = False,
+        prefer: str = "auto",
     ) -> None:
         self.topology = topology
         self.target = target
@@ -67,6 +69,7 @@ class LocalTestbed:
         self.seed = seed
         self.measurements: dict[str, Any] = {}
         self._link_server_url = link_server_url
+        self._prefer = prefer
         self._say = say
         self._ready_limit_s = ready_limit_s
         self._keep_data = keep_data
@@ -124,7 +127,7 @@ class LocalTestbed:
         async def spawn(name: str, argv: Sequence[str], log: Path) -> _Helper:
             return _Helper(supervisor, await supervisor.start(name, argv, log))
 
-        server = await open_server(self._link_server_url, spawn, self.folder, self.seed)
+        server = await open_server(self._link_server_url, spawn, self.folder, self.seed, self._prefer)
         self._undo.push_async_callback(server.close)
         self._link_server = server
         self.measurements["link_server"] = {"kind": server.kind, "version": server.version, "url": server.url}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from harness.contracts import Target, Testbed
 from harness.errors import MissingPower
+from harness.links.choose import PREFERENCES
 from harness.model.topology import Topology
 from harness.testbeds import namespaces
 from harness.testbeds.local import LocalTestbed
@@ -32,12 +33,14 @@ def open_testbed(
     home: Path,
     say: Callable[[str], None],
 ) -> Testbed:
-    """The testbed called ``name`` (``local`` or ``compose``), not yet up. ``home`` is the folder ``compose``.
+    """The testbed called ``name`` (``local`` or ``compose``), not yet up. ``home`` is the folder ``compose``;
+    ``link_server`` is ``auto``, ``toxiproxy``, ``embedded``, or the URL of one that runs (local only).
 
     Raises MissingPower when this installation or the target cannot do it.
     """
     if name == "local":
-        return LocalTestbed(topology, target, folder, run_id, seed, link_server, say)
+        prefer, url = (link_server, None) if link_server in PREFERENCES else ("auto", link_server)
+        return LocalTestbed(topology, target, folder, run_id, seed, url, say, prefer=prefer)
     try:
         # Here and not above: the local testbed needs neither Docker nor the library that speaks with it.
         from harness.testbeds.compose import ComposeTestbed

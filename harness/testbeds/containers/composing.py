@@ -17,6 +17,8 @@ from harness.testbeds.containers.subnets import CONTROL_PORT, Subnets
 Data = dict[str, Any]
 
 DATA: Final = "/data"
+EMBEDDED: Final = "rift/links:1"
+"""The image of the embedded link server, in the real one's place when it is wanted."""
 INSIDE: Final = "/rift"
 """Where programs of ours lie in our own containers."""
 _LOGGING: Final = {"driver": "json-file", "options": {"max-size": "50m", "max-file": "2"}}
@@ -37,8 +39,10 @@ def control_network() -> str:
     return "control"
 
 
-def composed(run_id: str, base: Data, topology: Topology, subnets: Subnets, services: Mapping[str, Service]) -> Data:
-    """The whole file. ``services`` says for every node id what it runs."""
+def composed(
+    run_id: str, base: Data, topology: Topology, subnets: Subnets, services: Mapping[str, Service], seed: int = 0
+) -> Data:
+    """The whole file. ``services`` says for every node id what it runs; ``seed`` is the embedded link server's."""
     mine = labels.of_run(run_id)
     networks = {control_network(): subnets.control, **subnets.of_region}
     data: Data = {"services": deepcopy(base["services"])}
@@ -52,7 +56,7 @@ def composed(run_id: str, base: Data, topology: Topology, subnets: Subnets, serv
     }
     data["volumes"] = {}
     links, wires = data["services"]["links"], data["services"]["wires"]
-    links |= _link_server(subnets)
+    links |= _link_server(subnets, links["image"] == EMBEDDED, seed)
     links["networks"] = {name: {"ipv4_address": subnets.links_at(subnet)} for name, subnet in networks.items()}
     links["labels"] = mine | {labels.ROLE: "links"}
     sections = subnets.link_hosts(), subnets.aliases(), _beacons(topology, subnets)
@@ -68,9 +72,10 @@ def composed(run_id: str, base: Data, topology: Topology, subnets: Subnets, serv
     return data
 
 
-def _link_server(subnets: Subnets) -> Data:
+def _link_server(subnets: Subnets, embedded: bool, seed: int) -> Data:
+    more = [f"--seed={seed}"] if embedded else ["-proxy-metrics"]
     return {
-        "command": [f"-host={subnets.control_address.host}", f"-port={CONTROL_PORT}", "-proxy-metrics"],
+        "command": [f"--host={subnets.control_address.host}", f"--port={CONTROL_PORT}", *more],
         "environment": {"LOG_LEVEL": "warn"},
     }
 

@@ -1,10 +1,10 @@
 """Images: those that are here, those that a registry has, and those that are built from a recipe without any.
 
 A recipe is a folder ``compose/images/<name>`` with ``recipe.yaml`` (``image``: the name it makes, ``pull``: whether a
-registry may have it, ``needs``: images that come first) and ``build``, a program that prepares a build context: it is
-called as ``build CONTEXT`` with this Python as ``PYTHON`` in its environment. The context's Dockerfile is then built;
-with ``rootfs.tar`` instead, that is imported. What a recipe made carries the recipe's hash, so that nothing is built
-twice, and everything again when the recipe changes.
+registry may have it, ``needs``: images that come first, ``inputs``: what else goes in) and ``build``, a program that
+prepares a build context: it is called as ``build CONTEXT`` with this Python as ``PYTHON`` in its environment. The
+context's Dockerfile is then built; with ``rootfs.tar`` instead, that is imported. What a recipe made carries the
+recipe's hash, so that nothing is built twice, and everything again when the recipe changes.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from typing import Final
 
 import yaml
 
+import harness
 from harness.errors import TestbedError, UsageError
 from harness.testbeds.containers import labels
 from harness.testbeds.containers.engine import Engine, Gone
@@ -49,8 +50,9 @@ class Recipe:
         """Changes whenever anything that goes in changes, but for the images that it ``needs``."""
         digest = hashlib.blake2b(platform.machine().encode(), digest_size=12)
         for root in (self.folder, *self.inputs):
-            for path in sorted(path for path in root.rglob("*") if path.is_file() and "__pycache__" not in path.parts):
-                digest.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes())
+            for path in [root] if root.is_file() else sorted(root.rglob("*")):
+                if path.is_file() and "__pycache__" not in path.parts:
+                    digest.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes())
         return digest.hexdigest()
 
 
@@ -62,11 +64,17 @@ def recipes(home: Path) -> dict[str, Recipe]:
         unknown = sorted(set(data) - {"image", "pull", "needs", "inputs"})
         if unknown or not isinstance(data.get("image"), str):
             raise UsageError(f"{path}: {f'unknown field {unknown[0]!r}' if unknown else 'field image is missing'}")
-        inputs = tuple((path.parent / each).resolve() for each in data.get("inputs", ()))
+        inputs = tuple(_input(path.parent, each) for each in data.get("inputs", ()))
         found[data["image"]] = Recipe(
             path.parent, data["image"], bool(data.get("pull")), tuple(data.get("needs", ())), inputs
         )
     return found
+
+
+def _input(folder: Path, named: str) -> Path:
+    """What a recipe's ``inputs`` name: beside the recipe, or ``harness/...`` for a part of the engine that runs now."""
+    root = Path(harness.__file__).resolve().parent.parent if named.startswith("harness/") else folder
+    return (root / named).resolve()
 
 
 def have(engine: Engine, wanted: Iterable[str], home: Path, say: Say) -> None:
@@ -132,7 +140,9 @@ def _build(engine: Engine, recipe: Recipe) -> None:
 
 
 def _prepare(recipe: Recipe, context: Path) -> None:
-    environment = os.environ | {"PYTHON": sys.executable}
+    root = str(Path(harness.__file__).resolve().parent.parent)
+    paths = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
+    environment = os.environ | {"PYTHON": sys.executable, "PYTHONPATH": paths}
     try:
         done = subprocess.run(
             [str(recipe.folder / "build"), str(context)], capture_output=True, text=True, env=environment,
