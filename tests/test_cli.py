@@ -35,7 +35,7 @@ def rift(*arguments: str, cwd: Path, **environment: str) -> subprocess.Completed
         (["run", "--workload", "registr"], "did you mean 'register'?"),
         (["run", "--topology", "three-region"], "three-regions"),
         (["run", "--profile", "typicl"], "did you mean 'typical'?"),
-        (["run", "--testbed", "moon"], "only 'local'"),
+        (["run", "--testbed", "moon"], "Known: compose, local"),
         (["run", "--time-limit", "0"], "--time-limit 0: must be more than 0"),
         (["run", "--rate", "-1"], "--rate -1: must be more than 0"),
         (["run", "--seed", "abc"], "--seed"),
