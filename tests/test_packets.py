@@ -43,6 +43,7 @@ def test_corruption_changes_one_bit_and_leaves_the_checksum_wrong() -> None:
 
 
 @allowed_here
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["drop-region", "packet-corruption"])
 def test_faults_on_packets_bite_and_heal_in_a_namespace_of_ones_own(fault: str) -> None:
     done = in_namespace("-m", "pytest", "-q", "tests/test_faults.py", "-k", f"{fault} and (bites or nothing_is_found)")
