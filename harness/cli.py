@@ -143,6 +143,9 @@ def check(
     html: Annotated[
         Path | None, typer.Option(metavar="PAGE", help="Also write the explanation as an interactive page.")
     ] = None,
+    spec: Annotated[
+        Path | None, typer.Option(metavar="PLAN", help="For the model `rollout`: the release plan, a YAML file.")
+    ] = None,
     store: Store = None,
     json: Json = False,
 ) -> int:
@@ -161,9 +164,22 @@ def check(
         from harness import execute
         from harness import store as runs
 
-        if given or keyed or memory or html:
+        if given or keyed or memory or html or spec:
             raise UsageError("a run is judged by its own workload: give --model to judge it in another way")
         return execute.check(runs.find(root, history), json, time_limit)
+    if model == "rollout" or spec is not None:
+        from harness import releases
+
+        meaningless = {
+            "--option": given,
+            "--keyed": keyed,
+            "--time-limit": time_limit,
+            "--memory": memory,
+            "--html": html,
+        }
+        released = releases.check_file(history, root, model, spec, [each for each, on in meaningless.items() if on])
+        _tell(released.as_data(), lambda _: released.as_text(), json)
+        return released.verdict.valid.exit_code
     from harness import judging
 
     if html is not None:

@@ -158,6 +158,7 @@ class Judged:
     kinds: Mapping[str, int] = field(default_factory=dict)
     faults: tuple[FaultWindow, ...] = ()
     read_s: float = 0.0
+    noun: str = "operation"
 
     def as_data(self) -> dict[str, Any]:
         """For machines, see docs/histories.md; ``seconds`` is the time of the check alone."""
@@ -165,7 +166,7 @@ class Judged:
         told: dict[str, Any] = {
             "valid": {Valid.TRUE: True, Valid.FALSE: False}.get(verdict.valid, "unknown"),
             "model": self.model,
-            "operations": self.operations,
+            f"{self.noun}s": self.operations,
             "acknowledged": self.acknowledged,
             "seconds": round(verdict.seconds, 6),
             "read_seconds": round(self.read_s, 6),
@@ -179,7 +180,7 @@ class Judged:
     def as_text(self) -> str:
         """For people."""
         word = {Valid.TRUE: "VALID", Valid.FALSE: "INVALID"}.get(self.verdict.valid, "UNKNOWN")
-        size = f"{self.model}, {count(self.operations, 'operation')}, {self.verdict.seconds:.3f} s, {self.format}"
+        size = f"{self.model}, {count(self.operations, self.noun)}, {self.verdict.seconds:.3f} s, {self.format}"
         size += f" read in {self.read_s:.1f} s" if self.read_s >= _LONG_S else ""
         lines = [f"{word}  ({size})", explained(self.verdict)]
         if self.verdict.valid is Valid.UNKNOWN and self.kinds:
