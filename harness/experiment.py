@@ -26,17 +26,17 @@ from harness.checkers.attested import Attested
 from harness.checkers.availability import Availability
 from harness.checkers.died import Died
 from harness.checkers.errors import Errors
-from harness.checkers.judge import LIMIT_S, judge
+from harness.checkers.judge import LIMIT_S, judge, judge_together
 from harness.checkers.recovery import Recovery
 from harness.checkers.stats import Stats
-from harness.contracts import Fault, Leads, Seat, Shape, Target, Testbed, Workload
-from harness.errors import MissingPower, RiftError
+from harness.contracts import Drives, Fault, Leads, Seat, Shape, Target, Testbed, Workload
+from harness.errors import MissingPower, OperationError, RiftError
 from harness.generators import Generator, any_of, clients, stagger, time_limit
 from harness.generators.simulate import schedule_hash
 from harness.guard import guard
 from harness.journal import Journal
 from harness.ledger import Ledger
-from harness.model.clock import NS_PER_S, MonotonicClock
+from harness.model.clock import NS_PER_S, Clock, MonotonicClock
 from harness.model.op import INVOKE, Op
 from harness.model.plan import Plan
 from harness.model.run import Run
@@ -45,6 +45,7 @@ from harness.model.topology import Topology
 from harness.model.verdict import Valid, Verdict
 from harness.nemesis import Nemesis, Timeline, schedule
 from harness.runner import Runner, first_error, lag_ms
+from harness.stage import LiveStage
 from harness.store import RunFolder
 from harness.testbeds.opening import offers, open_testbed
 
@@ -100,6 +101,9 @@ class Parts:
             ),
             until_ns=round(plan.time_limit_s * NS_PER_S),
         )
+        self.main: Generator
+        if isinstance(self.workload, Drives):
+            return  # it hands out no schedule
         gap_s = 1.0 / plan.rate_hz if plan.rate_hz else AS_FAST_AS_POSSIBLE_S
         work = self.workload.generator(root.child("workload"), self.shape)
         work = stagger(root.child("stagger"), gap_s, work) if plan.rate_hz else work
@@ -112,7 +116,11 @@ class Parts:
     def hash(self) -> str:
         """Identifies the schedule that the seed decides: operations and their planned times as far as they are
         simulated, every fault with its victim and times, however late, and how long it all goes on."""
-        digest = blake2b(schedule_hash(self.main, clients=self.plan.clients).encode(), digest_size=16)
+        if isinstance(self.workload, Drives):
+            text = f"{self.plan.test}/{self.plan.seed}"
+        else:
+            text = schedule_hash(self.main, clients=self.plan.clients)
+        digest = blake2b(text.encode(), digest_size=16)
         digest.update(msgspec.json.encode([self.timeline.ops, self.shape]))
         return digest.hexdigest()
 
@@ -164,7 +172,8 @@ def _close_down(folder: RunFolder, state: str, problem: str) -> None:
         if folder.journal.exists():
             folder.finish_history()
     with suppress(RiftError):
-        folder.set_state("finished" if folder.is_finished() else state, problem)
+        if not (state == "finished" and folder.has_failed()):
+            folder.set_state("finished" if folder.is_finished() else state, problem)
 
 
 async def _run(parts: Parts, folder: RunFolder, watcher: Watcher, link_server_url: str | None) -> None:
@@ -189,20 +198,12 @@ async def _run(parts: Parts, folder: RunFolder, watcher: Watcher, link_server_ur
         async with testbed:
             measurements |= testbed.measurements
             clock = MonotonicClock()
+            if isinstance(parts.workload, Drives):
+                stage = LiveStage(testbed, parts.target, journal, ledger, clock, Rng(plan.seed).child("scenario"), say)
+                await _drive(testbed, parts, stage, parts.workload, folder, measurements, say)
+                return
             nemesis = Nemesis(testbed, parts.faults, ledger, clock, say)
-            seats = [testbed.seat_for_client(thread) for thread in range(plan.clients)]
-
-            async def connect(thread: int) -> Any:
-                return await parts.target.connect(seats[thread])
-
-            runner = Runner(
-                journal=journal,
-                clock=clock,
-                connect=connect,
-                places=[(seat.region, seat.node.id) for seat in seats],
-                op_timeout_s=plan.op_timeout_s,
-                nemesis=nemesis.invoke,
-            )
+            runner = _runner(testbed, parts, journal, clock, nemesis)
 
             async def whole() -> None:
                 await _while_guarded(runner.run(parts.main), _tick(runner, watcher))
@@ -227,6 +228,74 @@ async def _run(parts: Parts, folder: RunFolder, watcher: Watcher, link_server_ur
     finally:
         ledger.close()
         journal.close()
+
+
+def _runner(testbed: Testbed, parts: Parts, journal: Journal, clock: Clock, nemesis: Nemesis) -> Runner:
+    """The clients, each placed in a region, and the nemesis beside them."""
+    seats = [testbed.seat_for_client(thread) for thread in range(parts.plan.clients)]
+
+    async def connect(thread: int) -> Any:
+        return await parts.target.connect(seats[thread])
+
+    return Runner(
+        journal=journal,
+        clock=clock,
+        connect=connect,
+        places=[(seat.region, seat.node.id) for seat in seats],
+        op_timeout_s=parts.plan.op_timeout_s,
+        nemesis=nemesis.invoke,
+    )
+
+
+async def play(
+    plan: Plan, folder: RunFolder, testbed: Testbed, workload: Drives, say: Callable[[str], None]
+) -> None:
+    """Carry out a scenario on a testbed that is up already, and leave it healed. Otherwise as ``carry_out``."""
+    parts = Parts(plan)
+    folder.set_state("running")
+    journal, ledger = Journal(folder.journal), Ledger(folder.ledger)
+    try:
+        stage = LiveStage(
+            testbed, testbed.target, journal, ledger, MonotonicClock(), Rng(plan.seed).child("scenario"), say
+        )
+        await _drive(testbed, parts, stage, workload, folder, dict(testbed.measurements), say)
+    except BaseException as error:
+        stopped = isinstance(error, asyncio.CancelledError)
+        _close_down(folder, "interrupted" if stopped else "failed", str(error))
+        raise
+    finally:
+        ledger.close()
+        journal.close()
+    _close_down(folder, "finished", "")
+
+
+async def _drive(
+    testbed: Testbed,
+    parts: Parts,
+    stage: LiveStage,
+    workload: Drives,
+    folder: RunFolder,
+    measurements: dict[str, Any],
+    say: Callable[[str], None],
+) -> None:
+    """Let a scenario act; whatever it left broken is healed."""
+
+    unseen: list[str] = []
+
+    async def whole() -> None:
+        async with stage:
+            try:
+                await workload.drive(stage)
+            except OperationError as error:  # it had to know something that nobody answered
+                unseen.append(str(error))
+            finally:
+                await _recover(testbed, parts, say)
+
+    try:
+        await _while_guarded(whole(), guard(testbed, stage.nemesis, stage, say))
+        folder.set_state("failed" if unseen else "finished", *unseen)
+    finally:
+        folder.write(folder.measurements, measurements | {"operations": dict(stage.counts)})
 
 
 async def _while_guarded(work: Awaitable[None], *watches: Coroutine[Any, Any, None]) -> None:
@@ -298,14 +367,15 @@ def judge_run(run: Run, limit_s: float = LIMIT_S) -> tuple[Verdict, ...]:
     parts = Parts(run.plan)
     claims = parts.target.claims.consistency if run.plan.claims is None else run.plan.claims
     claimed = parts.workload.promise in claims
+    driven = isinstance(parts.workload, Drives)
     verdicts = [
         verdict if claimed else msgspec.structs.replace(verdict, judged=False)
-        for verdict in judge(run.history, parts.workload.checkers(), limit_s)
+        for verdict in (judge_together if driven else judge)(run.history, parts.workload.checkers(), limit_s)
     ]
-    common = judge(run.history, _common(run.plan.faults), limit_s)
+    common = judge(run.history, _for_scenarios() if driven else _common(run.plan.faults), limit_s)
     if not claimed:
         common = [msgspec.structs.replace(v, judged=False) if v.valid is Valid.TRUE else v for v in common]
-    verdicts += [*common, kept_up(run.measurements)]
+    verdicts += common if driven else [*common, kept_up(run.measurements)]
     sanity = Assumptions().check(run.history)
     if sanity.valid is not Valid.TRUE:
         return (sanity, *(_unknown(verdict, sanity.cause or sanity.summary) for verdict in verdicts))
@@ -335,6 +405,11 @@ def kept_up(measurements: dict[str, Any]) -> Verdict:
 
 def _common(planned: tuple[str, ...]) -> Sequence[Any]:
     return (Stats(), Attested(planned=bool(planned), named=planned), Recovery(), Died(), Errors(), Availability())
+
+
+def _for_scenarios() -> Sequence[Any]:
+    """A scenario's operations are meant to be refused now and then, and it waits for recovery by itself."""
+    return (Attested(planned=False), Died(), Errors())
 
 
 def _unknown(verdict: Verdict, why: str) -> Verdict:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from harness.contracts import Lab
 from harness.errors import TestbedError
 from harness.model.op import INVOKE, Op
 from harness.nemesis import Nemesis
-from harness.runner import Runner
 
 EVERY_S: Final = 0.5
 
@@ -22,7 +21,14 @@ class Watched(Lab, Protocol):
         """Empty while the link server runs, else what happened to it."""
 
 
-async def guard(lab: Watched, nemesis: Nemesis, runner: Runner, say: Callable[[str], None]) -> None:
+class Notes(Protocol):
+    """Where what happened is written down."""
+
+    async def note(self, op: Op) -> Any:
+        """Journal a nemesis operation."""
+
+
+async def guard(lab: Watched, nemesis: Nemesis, runner: Notes, say: Callable[[str], None]) -> None:
     """Never returns. Raises TestbedError when the link server is gone: without links nothing can be said.
 
     A node that is dead although no fault killed it is noted in the history as ``died``, once per incarnation; the

@@ -7,9 +7,12 @@ This is the only module that imports pytest.
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+import msgspec
 import pytest
 
 from harness.errors import MissingPower, UsageError
@@ -17,6 +20,7 @@ from harness.model.run import Run
 from harness.model.seeds import fresh_seed
 from harness.model.verdict import Valid
 
+PLAYING: Final = pytest.StashKey[Any]()
 FINISHED: Final = pytest.StashKey[list[Run]]()
 SEED: Final = pytest.StashKey[int]()
 
@@ -27,13 +31,23 @@ class Holds(Protocol):
     def __call__(self, workload: str, **numbers: float) -> Run: ...
 
 
+Scenario = Callable[[Any], Awaitable[None]]
+
+
+class Rollout(Protocol):
+    """Plays a scenario against the target of the command line and fails the test unless the guarantees ``rows`` held,
+    and every other one that was put to the test."""
+
+    def __call__(self, scenario: Scenario, *rows: str, topology: str = "four-regions") -> Run: ...
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """The options of ``rift run`` that make sense for a whole suite."""
     group = parser.getgroup("rift", "Rift: multi-region chaos and conformance")
     group.addoption("--target", default=None, help="the system under test: a name from `rift list`, or a file")
     group.addoption("--target-option", action="append", default=[], help="an option of the target, name=value")
     group.addoption("--testbed", default="local", help="where nodes live: local or compose")
-    group.addoption("--topology", default="three-regions", help="a preset's name or a YAML file")
+    group.addoption("--topology", default=None, help="a preset's name or a YAML file [default: the suite's own]")
     group.addoption("--profile", default=None, help="latency: floor, typical or degraded")
     group.addoption("--faults", default="default", help="names with commas between, or: default, all, none")
     group.addoption("--seed", type=int, default=None, help="decides every choice of the harness")
@@ -88,7 +102,11 @@ def _run(request: pytest.FixtureRequest, workload: str, numbers: dict[str, float
     from harness import execute, planning
 
     option = request.config.getoption
-    said = {"target": option("--target"), "option": option("--target-option"), "topology": option("--topology")}
+    said = {
+        "target": option("--target"),
+        "option": option("--target-option"),
+        "topology": option("--topology") or planning.DEFAULT_TOPOLOGY,
+    }
     said |= {name.removesuffix("_s").removesuffix("_hz"): value for name, value in numbers.items()}
     said |= {"profile": option("--profile"), "workload": workload, "faults": option("--faults")}
     said |= {"link_server": option("--link-server"), "testbed": option("--testbed")}
@@ -100,7 +118,7 @@ def _run(request: pytest.FixtureRequest, workload: str, numbers: dict[str, float
         plan = planning.plan(
             target=option("--target"),
             target_options=planning.options(option("--target-option")),
-            topology_name=option("--topology"),
+            topology_name=option("--topology") or planning.DEFAULT_TOPOLOGY,
             profile=option("--profile"),
             testbed=option("--testbed"),
             workload=workload,
@@ -115,6 +133,86 @@ def _run(request: pytest.FixtureRequest, workload: str, numbers: dict[str, float
         pytest.skip(str(error))
     except UsageError as error:
         raise pytest.UsageError(str(error)) from error
+
+
+@pytest.fixture
+def rollout(request: pytest.FixtureRequest) -> Rollout:
+    """See ``Rollout``. Scenarios of one worker share a federation that is started once and healed after each."""
+    config = request.config
+    name = config.getoption("--target")
+    if not name:
+        pytest.skip("no system under test: give --target, e.g. --target refrollout")
+
+    def run(scenario: Scenario, *rows: str, topology: str = "four-regions") -> Run:
+        finished = _play(request, scenario, rows, config.getoption("--topology") or topology)
+        request.node.user_properties += [("seed", finished.plan.seed), ("run", str(finished.folder))]
+        request.node.user_properties += [("guarantee", row) for row in rows]
+        _attach(finished)
+        _demand_rows(finished, rows)
+        return finished
+
+    return run
+
+
+def _play(request: pytest.FixtureRequest, scenario: Scenario, rows: tuple[str, ...], topology: str) -> Run:
+    from harness import planning
+    from harness.checkers.rollout import unsupported_by
+    from harness.playing import Playing
+
+    option = request.config.getoption
+    if request.config.stash.get(PLAYING, None) is None:
+        request.config.stash[PLAYING] = Playing(option("--store"), option("--link-server"))
+    try:
+        plan = planning.plan(
+            target=option("--target"),
+            target_options=planning.options(option("--target-option")),
+            topology_name=topology,
+            profile=option("--profile"),
+            testbed=option("--testbed"),
+            workload="rollout",
+            faults="none",
+            seed=request.config.stash[SEED],
+            name=f"{Path(option('--target')).stem}-{request.node.name}",
+            said={"target": option("--target"), "topology": topology, "workload": "rollout"},
+        )
+        given = [f"--target-option={each}" for each in option("--target-option")]
+        again = shlex.join(["pytest", request.node.nodeid, "--target", plan.target, *given, "--seed", str(plan.seed)])
+        playing = request.config.stash[PLAYING]
+        if reason := unsupported_by(playing.traits(plan), rows):
+            pytest.skip(f"unsupported: {reason}")
+        played: Run = playing.play(msgspec.structs.replace(plan, replay=again), scenario)
+        return played
+    except MissingPower as error:
+        pytest.skip(str(error))
+    except UsageError as error:
+        raise pytest.UsageError(str(error)) from error
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Take down what scenarios shared."""
+    playing = config.stash.get(PLAYING, None)
+    if playing is not None:
+        playing.close()
+
+
+def _demand_rows(run: Run, rows: tuple[str, ...]) -> None:
+    """Fail on any violation, and on a row of the test's own that was not decided; skip what is unsupported."""
+    from harness import registry
+
+    told = f"{registry.renderer('terminal').render(run)}\nreport: {run.folder / 'report.html'}"
+    if run.valid is Valid.FALSE:
+        pytest.fail(f"violated\n{told}", pytrace=False)
+    found = {verdict.checker: verdict for verdict in run.verdicts}
+    for row in rows:
+        outcome = found[row].details.get("outcome") if row in found else None
+        if outcome == "unsupported":
+            pytest.skip(f"{row} unsupported: {found[row].summary}")
+        if outcome not in ("pass", "allowed", "report"):
+            pytest.fail(f"{row} is {outcome or 'not judged'}, which is not a pass\n{told}", pytrace=False)
+    if run.valid is Valid.UNKNOWN and any(
+        v.judged and v.checker in COMMON and v.valid is Valid.UNKNOWN for v in run.verdicts
+    ):
+        pytest.fail(f"unknown, which is not a pass\n{told}", pytrace=False)
 
 
 def _demand(run: Run) -> None:

@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Final, Protocol
 
-from harness.contracts import Client
+from harness.contracts import Answer, Client
 from harness.errors import OperationError, Refused, RiftError, StoreError, Unsure
 from harness.generators.base import PENDING, Generator, ask
 from harness.generators.context import Context
@@ -250,40 +250,18 @@ class _Worker:
 
     async def _invoke(self, op: Op) -> None:
         runner, thread = self._runner, self.thread
-        client = runner._clients[thread]
-        try:
-            async with asyncio.timeout(runner.op_timeout_s):
-                if client is None:
-                    client = runner._clients[thread] = await self._open()
-                value = await client.invoke(op)
-        except _Surprised as error:
-            runner._complete(thread, op, FAIL, op.value, f"crash: {error}")
-        except Refused as error:
-            runner._complete(thread, op, FAIL, op.value, f"refused: {error}")
-        except Unsure as error:
-            runner._complete(thread, op, INFO, op.value, f"unsure: {error}")
-        except TimeoutError:
-            if client is None:  # still connecting, so that nothing was sent
-                runner._complete(thread, op, FAIL, op.value, "refused: no connection within the time limit")
-            else:
-                runner._complete(thread, op, INFO, op.value, "timeout")
-        except Exception as error:  # whatever a client raises by surprise, nobody knows what it did
-            runner._complete(thread, op, INFO, op.value, f"crash: {type(error).__name__}: {error}")
-        else:
-            try:
-                runner._complete(thread, op, OK, value)
-            except (TypeError, ValueError, OverflowError) as error:
-                runner._complete(thread, op, INFO, op.value, f"crash: its answer is no JSON: {error}")
 
-    async def _open(self) -> Client:
+        async def connected() -> Client:
+            client = runner._clients[thread]
+            if client is None:
+                client = runner._clients[thread] = await runner._connect(thread)
+            return client
+
+        answer = await attempt(connected, op, runner.op_timeout_s)
         try:
-            return await self._runner._connect(self.thread)
-        except Refused:
-            raise
-        except (OSError, EOFError, RiftError, OperationError) as error:  # the network, or a client that says so
-            raise Refused(f"cannot connect: {error or type(error).__name__}") from error
-        except Exception as error:  # a surprise, but whatever went wrong, no request was sent
-            raise _Surprised(f"{type(error).__name__} while connecting: {error}") from error
+            runner._complete(thread, op, answer.type, answer.value, answer.error)
+        except (TypeError, ValueError, OverflowError) as error:
+            runner._complete(thread, op, INFO, op.value, f"crash: its answer is no JSON: {error}")
 
     async def _strike(self, op: Op) -> None:
         runner = self._runner
@@ -295,6 +273,39 @@ class _Worker:
         except Exception as error:  # a broken fault file must not stop the clients; its run will be unknown
             value = {"id": op.value["id"], "effective": False, "healed": False, "why": f"crashed: {error!r}"}
         runner._complete(self.thread, op, INFO, value)
+
+
+async def attempt(connected: Callable[[], Awaitable[Client]], op: Op, limit_s: float) -> Answer:
+    """Do ``op`` with the client that ``connected`` gives, within ``limit_s``, and say how it ended. Never raises
+    for what a client or a target does: here is decided what is ``fail`` and what is ``info``."""
+    client: Client | None = None
+    try:
+        async with asyncio.timeout(limit_s):
+            client = await _open(connected)
+            return Answer(OK, await client.invoke(op))
+    except _Surprised as error:
+        return Answer(FAIL, op.value, f"crash: {error}")
+    except Refused as error:
+        return Answer(FAIL, op.value, f"refused: {error}")
+    except Unsure as error:
+        return Answer(INFO, op.value, f"unsure: {error}")
+    except TimeoutError:
+        if client is None:  # still connecting, so that nothing was sent
+            return Answer(FAIL, op.value, "refused: no connection within the time limit")
+        return Answer(INFO, op.value, "timeout")
+    except Exception as error:  # whatever a client raises by surprise, nobody knows what it did
+        return Answer(INFO, op.value, f"crash: {type(error).__name__}: {error}")
+
+
+async def _open(connected: Callable[[], Awaitable[Client]]) -> Client:
+    try:
+        return await connected()
+    except Refused:
+        raise
+    except (OSError, EOFError, RiftError, OperationError) as error:  # the network, or a client that says so
+        raise Refused(f"cannot connect: {error or type(error).__name__}") from error
+    except Exception as error:  # a surprise, but whatever went wrong, no request was sent
+        raise _Surprised(f"{type(error).__name__} while connecting: {error}") from error
 
 
 async def _close(client: Client) -> None:

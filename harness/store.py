@@ -71,6 +71,12 @@ class RunFolder:
             return bool(_read(self.state, default={}).get("state") == "finished")
         return False
 
+    def has_failed(self) -> bool:
+        """Whether the run is known to have given up."""
+        with contextlib.suppress(StoreError):
+            return bool(_read(self.state, default={}).get("state") == "failed")
+        return False
+
     def finish_history(self) -> None:
         """Compact the journal; the line-based file goes once the columns are safe."""
         history, _torn = read_journal(self.journal)

@@ -34,7 +34,17 @@ class HttpWire:
         return await self.request("GET", path)
 
     async def request(self, method: str, path: str, body: bytes = b"") -> tuple[int, Any]:
-        """One exchange. Refused: nothing was sent. Unsure: something was, and no whole answer came back.
+        """One exchange; the answer's status and JSON. For errors see :meth:`exchange`; no JSON is no answer."""
+        status, data = await self.exchange(method, path, body)
+        try:
+            return status, json.loads(data) if data else None
+        except ValueError as error:
+            self.drop()
+            raise Unsure(f"{self.address}: no whole answer ({type(error).__name__}: {error})") from error
+
+    async def exchange(self, method: str, path: str, body: bytes = b"") -> tuple[int, bytes]:
+        """One exchange; the answer's status and bytes. Refused: nothing was sent. Unsure: something was, and no whole
+        answer came back.
 
         After any failure, cancellation included, the connection is dropped: an answer that comes late must
         never be taken for the answer to the next request.
@@ -44,7 +54,6 @@ class HttpWire:
         try:
             writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
             status, data, keep = await _answer(reader)
-            answer = json.loads(data) if data else None
         except (OSError, EOFError, ValueError) as error:
             self.drop()
             raise Unsure(f"{self.address}: no whole answer ({type(error).__name__}: {error})") from error
@@ -53,7 +62,7 @@ class HttpWire:
             raise
         if not keep:
             self.drop()
-        return status, answer
+        return status, data
 
     def drop(self) -> None:
         """Close at once, without waiting for anything."""

@@ -20,9 +20,10 @@ LAYERS = (
     {"workloads", "registry", "store", "shapes"},
     {"judges"},
     {"runner", "nemesis", "catalogue", "serving", "planning", "console", "judging"},
-    {"guard", "certify"},
+    {"guard", "stage", "releases", "certify"},
     {"experiment"},
     {"execute"},
+    {"playing"},
     {"cli", "plugin"},
     {"__main__"},
 )

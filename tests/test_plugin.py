@@ -28,7 +28,7 @@ def suites(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_the_suites_pass_on_a_good_system_two_at_a_time_with_junit_and_allure(tmp_path: Path) -> None:
     done = suites(
-        tmp_path, SUITES, "--target", "refstore", *SHORT,
+        tmp_path, f"{SUITES}/consistency", "--target", "refstore", *SHORT,
         "-n", "2", "--junitxml", "junit.xml", "--alluredir", "allure",
     )  # fmt: skip
     assert done.returncode == 0, done.stdout
@@ -45,8 +45,8 @@ def test_the_suites_pass_on_a_good_system_two_at_a_time_with_junit_and_allure(tm
 
 def test_a_planted_bug_fails_the_suite_with_the_explanation(tmp_path: Path) -> None:
     done = suites(
-        tmp_path, SUITES, "-k", "register", "--target", "refstore", "--target-option", "bug=stale-reads",
-        "--faults", "partition-region", "--time-limit", "12", "--seed", "7",
+        tmp_path, f"{SUITES}/consistency", "-k", "register", "--target", "refstore",
+        "--target-option", "bug=stale-reads", "--faults", "partition-region", "--time-limit", "12", "--seed", "7",
     )  # fmt: skip
     assert done.returncode == 1, done.stdout
     assert "violated" in done.stdout
@@ -63,7 +63,7 @@ def test_unknown_is_not_a_pass(tmp_path: Path) -> None:
 
 def test_a_missing_power_is_a_skip_that_names_it(tmp_path: Path) -> None:
     done = suites(
-        tmp_path, SUITES, "-k", "register", "-rs", "--target", "refstore",
+        tmp_path, f"{SUITES}/consistency", "-k", "register", "-rs", "--target", "refstore",
         "--topology", "single-region", "--faults", "partition-region",
     )  # fmt: skip
     assert done.returncode == 0, done.stdout

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -32,6 +32,15 @@ def judge(history: History, checkers: Iterable[Checker], limit_s: float | None =
         with suppress(ValueError):  # it is for the checkers to say that the events do not pair
             _ = history.operations, history.faults  # once for all of them
     return [_asked(history, checker, limit_s) for checker in checkers]
+
+
+def judge_together(history: History, checkers: Sequence[Checker], limit_s: float) -> list[Verdict]:
+    """As ``judge``, for many small checkers that read a history in the same way: all in one process of their own. Only
+    when that one does not end well, each gets its own."""
+    try:
+        return apart(partial(judge, history, checkers), limit_s)
+    except Stopped:
+        return judge(history, checkers, limit_s)
 
 
 def _asked(history: History, checker: Checker, limit_s: float | None) -> Verdict:

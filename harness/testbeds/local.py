@@ -38,7 +38,8 @@ class LocalTestbed:
 
     ``folder`` is the run's folder, ``run_id`` is unique among all runs of this machine. ``prefer`` is which link server
     to start when none is given by URL (see ``links.choose``). ``say`` is told what is going on, in one line each. With
-    ``keep_data`` the nodes' data outlives the run (their logs always do).
+    ``keep_data`` the nodes' data outlives the run (their logs always do). Without ``exact_links`` a machine too busy for
+    the topology's latencies is only noted: for what does not judge by latency.
     ``measurements`` holds, once up: ``startup_s``, ``link_server``, and ``links`` (per ordered pair ``rtt_ms``
     and ``preset_ms``).
     """
@@ -61,6 +62,7 @@ class LocalTestbed:
         ready_limit_s: float = READY_LIMIT_S,
         keep_data: bool = False,
         prefer: str = "auto",
+        exact_links: bool = True,
     ) -> None:
         self.topology = topology
         self.target = target
@@ -73,6 +75,7 @@ class LocalTestbed:
         self._say = say
         self._ready_limit_s = ready_limit_s
         self._keep_data = keep_data
+        self._exact_links = exact_links
         self._prefix = f"rift-{run_id}"
         self._undo = AsyncExitStack()
         self.powers = frozenset({"links", "processes"})
@@ -162,7 +165,7 @@ class LocalTestbed:
         self._undo.push_async_callback(self.nodes.end_all)
         self._say(f"starting {len(home)} nodes of {self.target.name} in {len(self.topology.regions)} regions")
         starting = self.nodes.start_all(self._ready_limit_s)
-        self.measurements["links"] = await verified_while(starting, self.links, self._say)
+        self.measurements["links"] = await verified_while(starting, self.links, self._say, self._exact_links)
 
     # --- the lab ---------------------------------------------------------------------------------
 

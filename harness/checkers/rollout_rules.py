@@ -1,0 +1,414 @@
+"""What a rollout must keep, rule by rule: each is a guarantee of the multiregion specification.
+
+A rule looks at a story and says how it was kept, how it was broken, or that nothing put it to the test. The numbers
+are those of the guarantees: order of starting (9), how many at a time (6), acceptance by all (4), waiting for the last
+(7, 8), failure (11 to 13), rollback (14), ends that stay ends (22).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from harness.checkers.rollout_story import Group, Story, failed_itself
+from harness.checkers.wording import count, moment
+from harness.kernels import rollouts
+from harness.kernels.rollouts import ALL, ANY, CODE, LOCAL, NEVER
+from harness.model.clock import NS_PER_S
+from harness.model.rollout import (
+    BLOCKED,
+    CANCELLED,
+    FAILED,
+    FIRST,
+    NEWER_JOB,
+    PENDING,
+    ROLLING_BACK,
+    RUNNING,
+    SUCCESSFUL,
+    TERMINAL,
+    UNBLOCKING,
+    Change,
+)
+
+LIVENESS_S: Final = 12.0
+"""How long after the last trouble a rollout whose regions are all healthy may take to complete."""
+
+
+class Broken(NamedTuple):
+    """One violation: a sentence, the group, and the changes that show it."""
+
+    says: str
+    group: Group
+    changes: tuple[Change, ...] = ()
+    allowed: bool = False
+
+
+class Ruling(NamedTuple):
+    """What a rule found. ``played`` counts what put it to the test; ``held`` says what was seen when nothing broke it.
+    ``doubt`` says why nothing can be said."""
+
+    row: str
+    broken: tuple[Broken, ...]
+    played: int
+    held: str
+    doubt: str = ""
+
+
+Rule = Callable[[Story], Ruling]
+
+
+def rules() -> dict[str, Rule]:
+    """Every rule by its guarantee."""
+    return {
+        "NOM-4": accepted_by_all,
+        "NOM-5": begins_waiting,
+        "NOM-6": max_parallel,
+        "NOM-7": waits_for_the_last,
+        "NOM-8": completes,
+        "NOM-9": list_order,
+        "NOM-10": superseded,
+        "NOM-11": default_failure,
+        "NOM-12": fail_all,
+        "NOM-13": fail_local,
+        "NOM-14": rolls_back,
+        "NOM-22": ends_stay,
+        "NOM-29": steps_once,
+        "NOM-37": single_region,
+        "state-machine": legal_steps,
+    }
+
+
+def _of(story: Story, group: int) -> str:
+    job, version = story.groups[group]
+    return f"version {version} of {job}"
+
+
+def _at(change: Change | None) -> str:
+    return f"{change.region} {change.status} at {moment(change.time_ns)}" if change else "nothing"
+
+
+def _entered(story: Story, group: int, position: int, *statuses: str) -> Change | None:
+    region = story.asked[story.groups[group]].regions[position]
+    return next((c for c in story.of(story.groups[group], region) if c.status in statuses), None)
+
+
+def _shown(*changes: Change | None) -> tuple[Change, ...]:
+    return tuple(change for change in changes if change is not None)
+
+
+def _started(story: Story) -> rollouts.Longs:
+    started: rollouts.Longs = (story.columns.first_ns(RUNNING) < NEVER).sum(axis=1)
+    return started
+
+
+# --- before anything runs ------------------------------------------------------------------------------
+
+
+def accepted_by_all(story: Story) -> Ruling:
+    """NOM-4: no region runs a version before every listed region has it."""
+    groups, positions, missing = rollouts.started_unaccepted(story.columns)
+    broken = []
+    for g, p, m in zip(groups.tolist(), positions.tolist(), missing.tolist(), strict=True):
+        regions = story.asked[story.groups[g]].regions
+        ran, late = _entered(story, g, p, RUNNING), _entered(story, g, m, *FIRST, RUNNING)
+        accepted = f"accepted only at {moment(late.time_ns)}" if late else "never accepted"
+        says = (
+            f"{regions[p]} ran {_of(story, g)} from {moment(ran.time_ns if ran else 0)}, which {regions[m]} {accepted}"
+        )
+        broken.append(Broken(says, story.groups[g], _shown(ran, late)))
+    played = int((_started(story) > 0).sum())
+    return Ruling("NOM-4", tuple(broken), played, f"{count(played, 'version')} ran only after all regions had it")
+
+
+def begins_waiting(story: Story) -> Ruling:
+    """NOM-5: a region begins as initializing or pending, and places nothing of a version before it runs."""
+    found, broken = story.columns, []
+    begins = [story.sorted_changes[row] for row in np.flatnonzero(found.begins).tolist()]
+    for change in begins:
+        if change.status not in FIRST and not change.gap:
+            says = f"the first status of {change.region} for version {change.version} was {change.status}"
+            broken.append(Broken(says, (change.job, change.version), (change,)))
+    running = {(c.region, c.job, c.version): c.index for c in reversed(story.sorted_changes) if c.status == RUNNING}
+    begun = {(c.region, c.job, c.version) for c in story.sorted_changes}
+    for alloc in story.allocs:
+        cell = (alloc["region"], alloc["job"], alloc["version"])
+        if cell in begun and alloc["created"] <= running.get(cell, NEVER):
+            says = f"{alloc['region']} placed an allocation of version {alloc['version']} before that version ran there"
+            broken.append(Broken(says, (alloc["job"], alloc["version"])))
+    return Ruling("NOM-5", tuple(broken), len(begins), f"{count(len(begins), 'region')} began by waiting")
+
+
+def max_parallel(story: Story) -> Ruling:
+    """NOM-6: never more regions running at once than max_parallel."""
+    groups, counts, times = rollouts.too_many_running(story.columns)
+    broken = []
+    for g, number, at in zip(groups.tolist(), counts.tolist(), times.tolist(), strict=True):
+        limit = story.asked[story.groups[g]].max_parallel
+        running = [c for c in story.sorted_changes if (c.job, c.version) == story.groups[g] and c.status == RUNNING]
+        says = f"{count(number, 'region')} ran {_of(story, g)} at once from {moment(at)}; max_parallel is {limit}"
+        broken.append(Broken(says, story.groups[g], tuple(running)))
+    limited = story.columns.limit > 0
+    played = int(((_started(story) > story.columns.limit) & limited).sum())
+    held = f"{count(played, 'version')} started more regions than may run at once, and never too many together"
+    return Ruling("NOM-6", tuple(broken), played, held)
+
+
+def list_order(story: Story) -> Ruling:
+    """NOM-9: with max_parallel, regions start in the order of the list."""
+    groups, positions, earlier = rollouts.out_of_order(story.columns)
+    broken = []
+    for g, p, e in zip(groups.tolist(), positions.tolist(), earlier.tolist(), strict=True):
+        if story.columns.limit[g]:
+            regions = story.asked[story.groups[g]].regions
+            late, early = _entered(story, g, p, RUNNING), _entered(story, g, e, RUNNING)
+            says = f"{regions[p]} started {_of(story, g)} before {regions[e]}, which comes earlier in the list"
+            broken.append(Broken(says, story.groups[g], _shown(late, early)))
+    played = int(((_started(story) > 1) & (story.columns.limit > 0)).sum())
+    return Ruling("NOM-9", tuple(broken), played, f"{count(played, 'version')} started regions in the listed order")
+
+
+# --- until the last one ----------------------------------------------------------------------------------
+
+
+def waits_for_the_last(story: Story) -> Ruling:
+    """NOM-7: a region that is done is blocked until every other one is done, and blocks only when it is healthy."""
+    found, broken = story.columns, []
+    groups, positions, waiting = rollouts.unblocked_early(found, story.excused)
+    for g, p, w in zip(groups.tolist(), positions.tolist(), waiting.tolist(), strict=True):
+        regions = story.asked[story.groups[g]].regions
+        gone, late = _entered(story, g, p, UNBLOCKING, SUCCESSFUL), _entered(story, g, w, BLOCKED, *TERMINAL)
+        then = f"was done only at {moment(late.time_ns)}" if late else "never was done"
+        says = f"{regions[p]} was let go at {moment(gone.time_ns if gone else 0)}, while {regions[w]} {then}"
+        broken.append(Broken(says, story.groups[g], _shown(gone, late)))
+    blocked = [change for change in story.sorted_changes if change.status == BLOCKED]
+    for change in blocked:
+        if change.healthy < change.desired or change.awaits_promotion:
+            state = f"{change.healthy} of {change.desired} allocations healthy"
+            state += ", canaries not promoted" if change.awaits_promotion else ""
+            says = f"{change.region} was blocked with {state}"
+            broken.append(Broken(says, (change.job, change.version), (change,)))
+    for before, change in _pairs(story):
+        if before is not None and before.status == RUNNING and change.status in (SUCCESSFUL, UNBLOCKING):
+            if change.id in story.unblocked_by_hand or change.gap:
+                continue
+            says = f"{change.region} became {change.status} right out of running, without waiting for the others"
+            broken.append(Broken(says, (change.job, change.version), (before, change)))
+    return Ruling("NOM-7", tuple(broken), len(blocked), f"{count(len(blocked), 'region')} waited for the last one")
+
+
+def completes(story: Story) -> Ruling:
+    """NOM-8: where every region is healthy the version is successful everywhere, soon after the last trouble."""
+    broken, played, doubt = [], 0, ""
+    last = story.columns.last
+    for g, group in enumerate(story.groups):
+        asked = story.asked[group]
+        codes = last[g, : len(asked.regions)].tolist()
+        if any(code in (CODE[FAILED], CODE[CANCELLED]) for code in codes):
+            continue
+        if all(code == CODE[SUCCESSFUL] for code in codes):
+            played += 1
+            continue
+        waited_s = (story.end_ns - story.last_trouble_ns) / NS_PER_S
+        if waited_s < LIVENESS_S:
+            doubt = (
+                doubt
+                or f"{_of(story, g)} was not complete, but was watched for only {waited_s:.1f} s after the last act"
+            )
+            continue
+        left = [region for region, code in zip(asked.regions, codes, strict=True) if code != CODE[SUCCESSFUL]]
+        says = f"{_of(story, g)} is not successful in {', '.join(left)}, {waited_s:.1f} s after the last act or fault"
+        broken.append(Broken(says, group, tuple(story.of(group, left[0])[-1:])))
+    return Ruling("NOM-8", tuple(broken), played, f"{count(played, 'version')} became successful everywhere", doubt)
+
+
+def superseded(story: Story) -> Ruling:
+    """NOM-10: a newer version cancels what is active of an older one, in every region, with the right words."""
+    broken, played = [], 0
+    newest: dict[tuple[str, str], Change] = {}
+    for change in story.changes:  # by region and index
+        cell = (change.region, change.job)
+        before = newest.get(cell)
+        if before is not None and change.version < before.version and change.status not in TERMINAL:
+            says = f"{change.region} still had version {change.version} {change.status} beside version {before.version}"
+            broken.append(Broken(says, (change.job, change.version), (before, change)))
+        if before is None or change.version >= before.version:
+            newest[cell] = change
+    for change in story.changes:
+        beside = story.newest_version(change)
+        if beside > change.version and change.status == CANCELLED:
+            played += 1
+            if not change.description.startswith(NEWER_JOB):
+                says = f"{change.region} cancelled version {change.version} for a newer one as {change.description!r}"
+                broken.append(Broken(says, (change.job, change.version), (change,)))
+        elif beside > change.version and change.status == SUCCESSFUL:
+            says = f"{change.region} made version {change.version} successful after version {beside} was there"
+            broken.append(Broken(says, (change.job, change.version), (change,)))
+    return Ruling("NOM-10", tuple(broken), played, f"{count(played, 'older deployment')} cancelled by a newer version")
+
+
+# --- failure ---------------------------------------------------------------------------------------------
+
+
+def default_failure(story: Story) -> Ruling:
+    """NOM-11: by default a failure fails every later region; earlier ones stay blocked."""
+    return _policy(story, "NOM-11", ANY)
+
+
+def fail_all(story: Story) -> Ruling:
+    """NOM-12: with fail_all a failure fails every region; only one that was being let go already may get away."""
+    return _policy(story, "NOM-12", ALL)
+
+
+def fail_local(story: Story) -> Ruling:
+    """NOM-13: with fail_local a failure is one region's own; the others go on and stay blocked."""
+    return _policy(story, "NOM-13", LOCAL)
+
+
+def _policy(story: Story, row: str, policy: int) -> Ruling:
+    found = story.columns
+    must, let_go = rollouts.must_fail(found), rollouts.let_go_after_failure(found, story.excused)
+    broken: list[Broken] = []
+    played, doubt = 0, ""
+    for g in np.flatnonzero(found.policy == policy).tolist():
+        group = story.groups[g]
+        asked = story.asked[group]
+        failed = [c for c in story.sorted_changes if (c.job, c.version) == group and failed_itself(c)]
+        if not failed or asked.kind == "system":
+            continue
+        played += 1
+        patience_s = (story.end_ns - max(story.last_trouble_ns, failed[0].time_ns)) / NS_PER_S
+        for p, region in enumerate(asked.regions):
+            mine = story.of(group, region)
+            last = mine[-1] if mine else None
+            told = _misled(story, g, p, last, bool(must[g, p]), bool(let_go[g, p]), failed, patience_s)
+            if told == "soon":
+                doubt = doubt or f"{region} was watched for only {patience_s:.1f} s after a failure"
+            elif told:
+                broken.append(Broken(told, group, _shown(failed[0], last), allowed=told.startswith("(allowed)")))
+    return Ruling(
+        row, tuple(broken), played, f"{count(played, 'failure')} reached whom it should and nobody else", doubt
+    )
+
+
+PROPAGATION_S: Final = 6.0
+
+
+def _misled(
+    story: Story,
+    g: int,
+    p: int,
+    last: Change | None,
+    must: bool,
+    let_go: bool,
+    failed: Sequence[Change],
+    patience_s: float,
+) -> str:
+    """What is wrong with a region's end after a failure; ``soon`` when it had too little time, empty if nothing is."""
+    region = story.asked[story.groups[g]].regions[p]
+    first = failed[0]
+    source = f"{first.region} failed version {first.version} at {moment(first.time_ns)}"
+    if last is None or any(change.region == region for change in failed) or last.status == CANCELLED:
+        return ""
+    if must and last.status != FAILED:
+        if last.status == SUCCESSFUL and not let_go:
+            return f"(allowed) {source}; {region} had been done and became successful at the same time"
+        return f"{source}; {region} is {last.status}, not failed" if patience_s > PROPAGATION_S else "soon"
+    if not must and last.status == FAILED:
+        return f"{source}; {region} was marked as failed, too ({last.description})"
+    if not must and let_go and last.status == SUCCESSFUL:
+        return f"{source}; {region} became successful although no operator unblocked it"
+    return ""
+
+
+def rolls_back(story: Story) -> Ruling:
+    """NOM-14: a failed region goes back exactly when it says so; one that did not fail does not."""
+    broken, played = [], 0
+    for change in story.sorted_changes:
+        if change.status != FAILED:
+            continue
+        asked = story.asked[change.job, change.version]
+        says_why = any(words in change.description for words in _ROLLBACK_WORDS)
+        next_one = [c for c in story.changes if (c.region, c.job) == (change.region, change.job)
+                    and c.version == change.version + 1]  # fmt: skip
+        played += asked.auto_revert
+        if asked.auto_revert and not says_why:
+            says = f"{change.region} failed with auto_revert, and neither went back nor said why not"
+            broken.append(Broken(says, (change.job, change.version), (change,)))
+        if not asked.auto_revert and says_why:
+            says = f"{change.region} went back without auto_revert: {change.description}"
+            broken.append(Broken(says, (change.job, change.version), (change,)))
+        goes_back = ROLLING_BACK in change.description and not change.gap
+        if goes_back and not next_one:
+            says = f"{change.region} said that it goes back, and no next version of the job appeared there"
+            broken.append(Broken(says, (change.job, change.version), (change,)))
+    return Ruling("NOM-14", tuple(broken), played, f"{count(played, 'failed region')} went back as its job says")
+
+
+_ROLLBACK_WORDS: Final = ("rolling back to job version", "no stable job version", "not rolling back")
+
+
+# --- always ----------------------------------------------------------------------------------------------
+
+
+def ends_stay(story: Story) -> Ruling:
+    """NOM-22: nothing follows a terminal status."""
+    broken, ends = [], 0
+    by_id: dict[tuple[str, str], Change] = {}
+    for change in story.changes:
+        before = by_id.get((change.region, change.id))
+        if before is not None and before.status in TERMINAL and change.status != before.status:
+            says = f"{change.region} went from {before.status} to {change.status}"
+            broken.append(Broken(says, (change.job, change.version), (before, change)))
+        ends += change.status in TERMINAL and (before is None or before.status != change.status)
+        by_id[change.region, change.id] = change
+    return Ruling("NOM-22", tuple(broken), 0, f"{count(ends, 'end')} stayed an end")
+
+
+def steps_once(story: Story) -> Ruling:
+    """NOM-29: no status is entered twice, except out of a pause."""
+    broken = []
+    for row in rollouts.entered_twice(story.columns).tolist():
+        change = story.sorted_changes[row]
+        says = f"{change.region} entered {change.status} for the second time at {moment(change.time_ns)}"
+        broken.append(Broken(says, (change.job, change.version), (change,)))
+    return Ruling("NOM-29", tuple(broken), 0, "no step was taken twice")
+
+
+def single_region(story: Story) -> Ruling:
+    """NOM-37: a job without the block begins running, and never waits for anybody."""
+    broken, played = [], 0
+    multi = {(change.job, change.version) for change in story.changes if change.multiregion}
+    begun: set[tuple[str, str]] = set()
+    for change in story.changes:
+        if (change.job, change.version) in multi or change.multiregion:
+            continue
+        new = (change.region, change.id) not in begun
+        begun.add((change.region, change.id))
+        played += new
+        wrong = change.status in (PENDING, BLOCKED, UNBLOCKING) or (new and change.status != RUNNING and not change.gap)
+        if wrong:
+            says = f"{change.region} had the single-region job {change.job} {'first ' if new else ''}{change.status}"
+            broken.append(Broken(says, (change.job, change.version), (change,)))
+    return Ruling("NOM-37", tuple(broken), played, f"{count(played, 'single-region deployment')} waited for nobody")
+
+
+def legal_steps(story: Story) -> Ruling:
+    """The state machine: every step of a region is one that the specification knows."""
+    broken = []
+    pairs = list(_pairs(story))
+    for row in rollouts.illegal_steps(story.columns).tolist():
+        before, change = pairs[row]
+        came = f"from {before.status} to {change.status}" if before else f"first to {change.status}"
+        says = f"{change.region} went {came} at {moment(change.time_ns)}, which no rule allows"
+        broken.append(Broken(says, (change.job, change.version), _shown(before, change)))
+    return Ruling(
+        "state-machine", tuple(broken), len(pairs), f"{count(len(pairs), 'step')} of the state machine, all legal"
+    )
+
+
+def _pairs(story: Story) -> Iterator[tuple[Change | None, Change]]:
+    begins = story.columns.begins
+    for row, change in enumerate(story.sorted_changes):
+        yield (None if begins[row] else story.sorted_changes[row - 1]), change

@@ -1,0 +1,99 @@
+"""Rollouts over regions: a job of random shape, an operator or a fault at a random phase, judged by every guarantee.
+
+The seed draws regions, their order, how many at a time, what a failure does, who fails, and what goes wrong besides.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from harness.checkers.rollout import all_guarantees
+from harness.contracts import Checker, Shape, Stage
+from harness.generators import Generator, clients, each_thread_from
+from harness.model.rollout import BLOCKED, FAIL_ALL, FAIL_LOCAL, PENDING, RUNNING
+from harness.model.seeds import Rng
+from harness.workloads._rollouts import Play, group
+
+TROUBLES: Final = ("none", "none", "cut", "blackhole", "kill", "fail", "pause", "supersede")
+PHASES: Final = (PENDING, RUNNING, BLOCKED)
+FAULT_FOR_S: Final = 1.5
+
+
+class RandomRollout:
+    """See the module. A workload that drives itself."""
+
+    name = "rollout"
+    needs: frozenset[str] = frozenset({"register", "observe", "stop"})
+    promise = "rollout"
+
+    def generator(self, rng: Rng, shape: Shape) -> Generator:
+        return clients(each_thread_from(lambda thread: []))
+
+    def final(self, rng: Rng, shape: Shape) -> None:
+        return None
+
+    def checkers(self) -> tuple[Checker, ...]:
+        return all_guarantees()
+
+    async def drive(self, stage: Stage) -> None:
+        await random_rollout(stage)
+
+
+async def random_rollout(stage: Stage) -> None:
+    """One version that holds, then one that may fail, with trouble in the second."""
+    play = Play(stage, "random")
+    rng = stage.rng.child("shape")
+    shape, rng = _shape(play, rng)
+    first = play.job(**shape, mark="one")
+    await play.register(first)
+    regions = [region["Name"] for region in first["Multiregion"]["Regions"]]
+    await play.succeeds(0, regions)
+    bad, rng = rng.below(2)
+    victim, rng = rng.choice(regions)
+    fails = {"groups": [group(count=0, fails_in=[victim])]} if bad else {}
+    trouble, rng = rng.choice(TROUBLES)
+    phase, rng = rng.choice(PHASES)
+    place, rng = rng.choice(regions)
+    await play.register(play.job(**{**shape, **fails}, mark="two"), at=place)
+    await play.reached(place, phase, version=1, limit_s=8.0)
+    await make_trouble(play, trouble, place, {**shape, **fails})
+    await play.ends(regions)
+    await play.hold(0.5)
+    await play.clean()
+
+
+def _shape(play: Play, rng: Rng) -> tuple[dict[str, Any], Rng]:
+    order, rng = rng.shuffled(play.regions)
+    number, rng = rng.below(max(1, len(order) - 1))
+    order = order[: number + 2]
+    parallel, rng = rng.below(len(order) + 1)
+    policy, rng = rng.choice(("", FAIL_ALL, FAIL_LOCAL))
+    revert, rng = rng.below(2)
+    regions = []
+    for name in order:
+        count, rng = rng.below(2)
+        regions.append({"Name": name, "Count": count + 1})
+    shape = {"regions": regions, "max_parallel": parallel, "on_failure": policy, "auto_revert": bool(revert)}
+    return {**shape, "groups": [group(count=0)], "healthy_s": 0.4}, rng
+
+
+async def make_trouble(play: Play, trouble: str, place: str, shape: dict[str, Any]) -> None:
+    """One of :data:`TROUBLES` at ``place``."""
+    stage = play.stage
+    if trouble in ("cut", "blackhole"):
+        async with stage.fault("partition-region" if trouble == "cut" else "blackhole-region", region=place):
+            await play.hold(FAULT_FOR_S)
+    elif trouble == "kill":
+        async with stage.fault("kill-node", nodes=[stage.topology.nodes_in(place)[0].id]):
+            await play.hold(FAULT_FOR_S)
+    elif trouble == "fail":
+        await play.act("fail", place, 1)
+    elif trouble == "pause":
+        await play.act("pause", place, 1)
+        await play.hold(0.3)
+        await play.act("resume", place, 1)
+    elif trouble == "supersede":
+        await play.register(play.job(**shape, mark="three"))
+
+
+WORKLOAD = RandomRollout()
