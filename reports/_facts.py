@@ -10,6 +10,7 @@ import msgspec
 
 from harness.model.history import NEVER_NS, Operation
 from harness.model.op import INFO
+from harness.model.rollout import OBSERVE
 from harness.model.run import Run
 from harness.model.verdict import Excerpt, Valid, Verdict
 
@@ -78,10 +79,13 @@ class Facts:
         self.run = run
         self.unreadable = ""
         try:
-            self.operations: tuple[Operation, ...] = run.history.operations
+            found: tuple[Operation, ...] = run.history.operations
         except ValueError as error:
-            self.operations = ()
+            found = ()
             self.unreadable = f"The history does not pair into operations: {error}."
+        # Who only watches does no work that a reader wants counted.
+        self.operations = tuple(op for op in found if op.f != OBSERVE)
+        self.observed = tuple(op for op in found if op.f == OBSERVE)
         self.end_ns: int = run.history.end_ns
         self.faults: tuple[FaultFact, ...] = tuple(_faults(run))
         self.regions: tuple[str, ...] = _regions(run, self.operations)
@@ -105,9 +109,20 @@ class Facts:
         return [(verdict, excerpt) for verdict in broken for excerpt in verdict.excerpts]
 
     @property
+    def guarantees(self) -> list[Verdict]:
+        """The verdicts on numbered guarantees, in their order."""
+        return [verdict for verdict in self.run.verdicts if "guarantee" in verdict.details]
+
+    @property
+    def clients(self) -> int:
+        """How many clients there were; of a scenario, those that did anything but watch."""
+        driven = {op.process for op in self.operations} if self.observed else ()
+        return len(driven) or self.run.plan.clients
+
+    @property
     def summary(self) -> str:
         """``3,214 operations by 9 clients in 3 regions``."""
-        clients, regions = self.run.plan.clients, len({op.region for op in self.operations} - {""})
+        clients, regions = self.clients, len({op.region for op in self.operations} - {""})
         where = f" in {count(regions, 'region')}" if regions else ""
         return f"{count(len(self.operations), 'operation')} by {count(clients, 'client')}{where}"
 

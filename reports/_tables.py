@@ -14,6 +14,8 @@ from ._story import SYMBOL, WORD, bite, heal, split_trace
 from ._words import count, lasting, millis, moment, size
 
 SHOWN_SIGHTS = 3
+UNTESTED = "untested"
+"""A guarantee's outcome in a run that does not concern it."""
 """Probe findings per fault before the rest is folded away."""
 
 
@@ -57,7 +59,24 @@ def verdict_table(facts: Facts) -> Html:
         return (verdict.checker, badge, _finding(verdict), _judged(verdict), f"{verdict.seconds:.2f} s")
 
     heads = ("Checker", "Outcome", "Finding", "Counts", "Took")
-    return table("What each checker found", heads, map(line, facts.run.verdicts), frozenset({4}))
+    others = [verdict for verdict in facts.run.verdicts if "guarantee" not in verdict.details]
+    return table("What each checker found", heads, map(line, others), frozenset({4}))
+
+
+def guarantee_table(facts: Facts) -> Html:
+    """Every numbered guarantee that was put to the test, with its outcome; the others by name."""
+
+    def line(verdict: Verdict) -> Sequence[Child]:
+        outcome = str(verdict.details.get("outcome", "unknown"))
+        kind = {"pass": "true", "fail": "false", "unknown": "unknown"}.get(outcome, "reported")
+        badge = el("span", f"{SYMBOL[verdict.valid]} {outcome}", class_=f"badge {kind}")
+        return (verdict.checker, badge, str(verdict.details.get("promise", "")), _finding(verdict))
+
+    tested = [verdict for verdict in facts.guarantees if verdict.details.get("outcome") != UNTESTED]
+    rest = [verdict.checker for verdict in facts.guarantees if verdict not in tested]
+    heads = ("Guarantee", "Outcome", "It promises", "Finding")
+    found = table("What this run says of each guarantee", heads, map(line, tested), frozenset())
+    return join(found, el("p", f"Not put to the test here: {', '.join(rest)}.", class_="quiet") if rest else None)
 
 
 def _judged(verdict: Verdict) -> str:

@@ -12,9 +12,11 @@ from ._facts import Facts
 from ._markup import Html, el, join
 from ._page import document, fact_list, section
 from ._recorded import recorded_page
+from ._rollout import rollouts
 from ._story import caveats, check_command, headline, replay_command
 from ._tables import (
     fault_table,
+    guarantee_table,
     harness_sentences,
     link_table,
     operation_table,
@@ -49,7 +51,10 @@ def page(run: Run) -> str:
 
 def _sections(facts: Facts) -> Iterator[Html]:
     yield evidence(facts.excerpts, facts)
-    yield section("Over time", *_over_time(facts))
+    yield section("The rollout", *rollouts(facts))
+    yield section("Guarantees", guarantee_table(facts))
+    if not facts.observed:  # a scenario's few operations have no rhythm to show
+        yield section("Over time", *_over_time(facts))
     yield section("Verdicts", verdict_table(facts))
     yield section("Faults", fault_table(facts))
     yield section("Operations", operation_table(facts))
@@ -85,7 +90,7 @@ def _key_facts(facts: Facts) -> Html:
         ("Target", plan.target_name),
         ("Workload", plan.workload),
         ("Operations", count(len(facts.operations))),
-        ("Clients", f"{plan.clients} in {count(len(facts.regions), 'region')}"),
+        ("Clients", f"{facts.clients} in {count(len(facts.regions), 'region')}"),
         ("Faults that bit", bit),
         ("Lasted", lasting(facts.end_ns)),
         ("Seed", str(plan.seed)),

@@ -21,6 +21,7 @@ from ._story import (
     replay_command,
     verdict_sentence,
 )
+from ._tables import UNTESTED
 from ._words import clean
 
 COLOUR = {Valid.TRUE: "green", Valid.FALSE: "red", Valid.UNKNOWN: "yellow"}
@@ -54,8 +55,11 @@ def report_lines(run: Run, width: int) -> Iterator[tuple[str, str]]:
         yield from _wrapped(f"  {sentence}", width, 2, "yellow")
     if run.verdicts:
         yield "", ""
-        for verdict in run.verdicts:
+        untested = [v.checker for v in run.verdicts if v.details.get("outcome") == UNTESTED]
+        for verdict in [verdict for verdict in run.verdicts if verdict.checker not in untested]:
             yield from _wrapped(_verdict(verdict), width, 29, COLOUR[verdict.valid] if verdict.judged else "dim")
+        if untested:
+            yield from _wrapped(f"  - not put to the test here: {', '.join(untested)}", width, 4, "dim")
     if facts.faults:
         yield "", ""
         for fault in facts.faults:
