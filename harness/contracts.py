@@ -481,6 +481,9 @@ class Testbed(Lab, Protocol):
     def seats(self, region: str | None = None) -> tuple[Seat, ...]:
         """Every node as a client in ``region`` reaches it; without one, each node as seen from its own region."""
 
+    def seat(self, region: str, node_id: str) -> Seat:
+        """The node as a client in ``region`` reaches it."""
+
     def seat_for_client(self, i: int) -> Seat:
         """Where client ``i`` sits, so that with enough clients every path is used."""
 

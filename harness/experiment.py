@@ -247,16 +247,14 @@ def _runner(testbed: Testbed, parts: Parts, journal: Journal, clock: Clock, neme
     )
 
 
-async def play(
-    plan: Plan, folder: RunFolder, testbed: Testbed, workload: Drives, say: Callable[[str], None]
-) -> None:
+async def play(plan: Plan, folder: RunFolder, testbed: Testbed, workload: Drives, say: Callable[[str], None]) -> None:
     """Carry out a scenario on a testbed that is up already, and leave it healed. Otherwise as ``carry_out``."""
     parts = Parts(plan)
     folder.set_state("running")
     journal, ledger = Journal(folder.journal), Ledger(folder.ledger)
     try:
         stage = LiveStage(
-            testbed, testbed.target, journal, ledger, MonotonicClock(), Rng(plan.seed).child("scenario"), say
+            testbed, parts.target, journal, ledger, MonotonicClock(), Rng(plan.seed).child("scenario"), say
         )
         await _drive(testbed, parts, stage, workload, folder, dict(testbed.measurements), say)
     except BaseException as error:

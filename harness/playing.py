@@ -17,13 +17,14 @@ import msgspec
 import uvloop
 
 from harness import execute, experiment, registry, store
-from harness.contracts import Stage
+from harness.contracts import Stage, Target, Testbed
 from harness.model.plan import Plan
 from harness.model.run import Run
 from harness.model.topology import Topology
 from harness.model.verdict import Valid
 from harness.testbeds import processes
 from harness.testbeds.local import LocalTestbed
+from harness.testbeds.opening import open_testbed
 
 SCENARIOS_AT_MOST: Final = 40
 """After so many the federation is replaced: what its servers remember makes them slower."""
@@ -45,7 +46,7 @@ class Playing:
     def __init__(self, root: Path, link_server_url: str | None = None) -> None:
         self._root, self._link_server_url = root, link_server_url
         self._runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
-        self._lab: LocalTestbed | None = None
+        self._lab: Testbed | None = None
         self._made_for: Any = None
         self._played = 0
 
@@ -81,20 +82,25 @@ class Playing:
             self._runner.close()
             processes.end_mine()
 
-    def _federation(self, plan: Plan) -> LocalTestbed:
+    def _federation(self, plan: Plan) -> Testbed:
         wanted = msgspec.json.encode([plan.target, plan.target_options, plan.topology])
         if self._lab is None or self._made_for != wanted:
             self._drop()
             topology = Topology.model_validate(plan.topology)
             target = registry.target(plan.target, plan.target_options)
             folder = self._root / f"federation-{secrets.token_hex(3)}"
-            lab = LocalTestbed(
-                topology, target, folder, secrets.token_hex(4), seed=plan.seed, link_server_url=self._link_server_url,
-                exact_links=False,
-            )  # fmt: skip
+            lab = self._testbed(plan, topology, target, folder)
             self._runner.run(lab.__aenter__())
             self._lab, self._made_for, self._played = lab, wanted, 0
         return self._lab
+
+    def _testbed(self, plan: Plan, topology: Topology, target: Target, folder: Path) -> Testbed:
+        """Not yet up. On this machine, latencies need not be exact: no guarantee here is judged by them."""
+        run_id, url = secrets.token_hex(4), self._link_server_url
+        if plan.testbed == "local" and (url is None or "://" in url):
+            return LocalTestbed(topology, target, folder, run_id, plan.seed, url, exact_links=False)
+        home = registry.home("compose")
+        return open_testbed(plan.testbed, topology, target, folder, run_id, plan.seed, url, home, print)
 
     def _drop(self) -> None:
         lab, self._lab = self._lab, None

@@ -38,8 +38,8 @@ class LocalTestbed:
 
     ``folder`` is the run's folder, ``run_id`` is unique among all runs of this machine. ``prefer`` is which link server
     to start when none is given by URL (see ``links.choose``). ``say`` is told what is going on, in one line each. With
-    ``keep_data`` the nodes' data outlives the run (their logs always do). Without ``exact_links`` a machine too busy for
-    the topology's latencies is only noted: for what does not judge by latency.
+    ``keep_data`` the nodes' data outlives the run (their logs always do). Without ``exact_links`` a machine too busy
+    for the topology's latencies is only noted: for what does not judge by latency.
     ``measurements`` holds, once up: ``startup_s``, ``link_server``, and ``links`` (per ordered pair ``rtt_ms``
     and ``preset_ms``).
     """
