@@ -19,7 +19,7 @@ from typing import Any, Final
 Kernel = Callable[..., Any]
 _PLAIN: Final = {"_nrt": False}
 """Without numba's reference counts, which cost more than the kernels' own work; so kernels make no arrays."""
-_KERNELS: Final = "harness.kernels."
+_KERNELS: Final = ("harness.kernels.", "harness.formats.")
 _LOADING = threading.RLock()
 
 
