@@ -174,7 +174,7 @@ async def test_what_a_broken_stream_cannot_repeat_is_one_change_with_a_gap() -> 
 )
 def test_a_wrong_option_says_what_to_write(options: dict[str, str], says: str) -> None:
     with pytest.raises((UsageError, TestbedError), match=says):
-        registry.target("nomad", options)
+        _ = registry.target("nomad", options).traits  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
