@@ -16,9 +16,9 @@ import msgspec
 
 from harness import planning
 from harness.checkers import waves
-from harness.contracts import Stage
 from harness.formats import _wave_log as wave_log
 from harness.playing import Playing
+from harness.scenarios import Stage
 from harness.workloads._rollouts import Play
 
 TIMES = 3

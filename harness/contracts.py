@@ -11,12 +11,12 @@ needs a missing one is skipped with the reason. Plugin files expose one name eac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from harness.model.attestation import Symptom as Symptom  # faults speak it; the comparison is pure
 from harness.model.claims import Claims
@@ -230,54 +230,6 @@ class Workload(Protocol):
         """Operations after everything healed (final reads), or None."""
 
     def checkers(self) -> tuple[Checker, ...]: ...
-
-
-class Answer(NamedTuple):
-    """How an operation ended: ``type`` is ``ok``, ``fail`` or ``info``; ``error`` is the client's text unless ok."""
-
-    type: str
-    value: Any
-    error: str = ""
-
-    @property
-    def ok(self) -> bool:
-        return self.type == "ok"
-
-
-class Stage(Protocol):
-    """Where a scenario acts: operations at regions, faults at moments of its own choice, waiting for what it watches.
-
-    Everything is journaled; ``watched`` grows while the scenario waits, with whatever ``observe`` answers.
-    """
-
-    topology: Topology
-    rng: Rng
-    traits: Mapping[str, str]
-    """What the target says of itself: edition, profile."""
-    watched: list[dict[str, Any]]
-
-    async def do(self, f: str, key: Any = None, at: str = "", **value: Any) -> Answer:
-        """One operation by a client placed in region ``at`` (default: the first), to its end."""
-
-    def fault(self, name: str, *, region: str = "", nodes: Iterable[str] = ()) -> AbstractAsyncContextManager[None]:
-        """The fault on that region or those nodes, from entering to leaving, attested like any other."""
-
-    async def until(self, condition: Callable[[], Any], limit_s: float) -> bool:
-        """Wait until ``condition`` holds of what was watched; False when ``limit_s`` came first."""
-
-    async def note(self, f: str, key: Any = None, value: Any = None) -> None:
-        """Journal something that a checker should know."""
-
-    def now_ns(self) -> int:
-        """The run's time."""
-
-
-@runtime_checkable
-class Drives(Protocol):
-    """A workload that acts by itself, step by step, instead of handing out a schedule."""
-
-    async def drive(self, stage: Stage) -> None:
-        """Do everything; returns when nothing is left to do or to wait for."""
 
 
 # --- the lab and its powers ----------------------------------------------------------------------

@@ -29,7 +29,7 @@ from harness.checkers.errors import Errors
 from harness.checkers.judge import LIMIT_S, judge, judge_together
 from harness.checkers.recovery import Recovery
 from harness.checkers.stats import Stats
-from harness.contracts import Drives, Fault, Leads, Seat, Shape, Target, Testbed, Workload
+from harness.contracts import Fault, Leads, Seat, Shape, Target, Testbed, Workload
 from harness.errors import MissingPower, OperationError, RiftError
 from harness.generators import Generator, any_of, clients, stagger, time_limit
 from harness.generators.simulate import schedule_hash
@@ -45,6 +45,7 @@ from harness.model.topology import Topology
 from harness.model.verdict import Valid, Verdict
 from harness.nemesis import Nemesis, Timeline, schedule
 from harness.runner import Runner, first_error, lag_ms
+from harness.scenarios import Drives
 from harness.stage import LiveStage
 from harness.store import RunFolder
 from harness.testbeds.opening import offers, open_testbed

@@ -17,11 +17,12 @@ import msgspec
 import uvloop
 
 from harness import execute, experiment, registry, store
-from harness.contracts import Stage, Target, Testbed
+from harness.contracts import Target, Testbed
 from harness.model.plan import Plan
 from harness.model.run import Run
 from harness.model.topology import Topology
 from harness.model.verdict import Valid
+from harness.scenarios import Stage
 from harness.testbeds import processes
 from harness.testbeds.local import LocalTestbed
 from harness.testbeds.opening import open_testbed

@@ -18,13 +18,14 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Final, Protocol
 
-from harness.contracts import Answer, Client
+from harness.contracts import Client
 from harness.errors import OperationError, Refused, RiftError, StoreError, Unsure
 from harness.generators.base import PENDING, Generator, ask
 from harness.generators.context import Context
 from harness.journal import Journal
 from harness.model.clock import NS_PER_MS, NS_PER_S, Clock
 from harness.model.op import FAIL, INFO, OK, Op
+from harness.scenarios import Answer
 
 FLUSH_EVERY_S: Final = 0.25
 PENDING_S: Final = 0.01

@@ -16,7 +16,7 @@ from itertools import count
 from typing import Any, Final, Protocol
 
 from harness import registry
-from harness.contracts import Aim, Answer, Client, Fault, Lab, Seat, Target
+from harness.contracts import Aim, Client, Fault, Lab, Seat, Target
 from harness.errors import MissingPower
 from harness.journal import Journal
 from harness.ledger import Ledger
@@ -27,6 +27,7 @@ from harness.model.seeds import Rng
 from harness.model.topology import Node
 from harness.nemesis import Nemesis
 from harness.runner import attempt
+from harness.scenarios import Answer
 
 WAIT_S: Final = 0.3
 """How long an observer waits for news before it asks again."""
@@ -57,7 +58,7 @@ class Players(Lab, Protocol):
 
 
 class LiveStage:
-    """See ``contracts.Stage``. ``async with`` starts the observers and ends them."""
+    """See ``scenarios.Stage``. ``async with`` starts the observers and ends them."""
 
     def __init__(
         self, lab: Players, target: Target, journal: Journal, ledger: Ledger, clock: Clock, rng: Rng,

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYERS = (
     {"errors"},
     {"model", "finishing"},
-    {"contracts"},
+    {"contracts", "scenarios"},
     {"generators", "kernels", "links", "topologies", "wire"},
     {"formats"},
     {"testbeds", "checkers", "faults", "journal", "ledger"},
@@ -31,7 +31,7 @@ RANK = {room: rank for rank, layer in enumerate(LAYERS) for room in layer}
 OUTSIDE = {  # folders that are found by path, and what of the engine they may know
     "fixtures": {"errors", "model", "contracts", "wire"},
     "reports": {"errors", "model", "contracts"},
-    "suites": {"errors", "model", "contracts", "workloads", "faults", "checkers"},
+    "suites": {"errors", "model", "contracts", "scenarios", "workloads", "faults", "checkers"},
 }
 
 

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final
 
-from harness.contracts import Answer, Stage
 from harness.errors import Unsure
 from harness.model.clock import NS_PER_S
 from harness.model.rollout import BLOCKED, CANCELLED, EXPECT, FAILED, RUNNING, SUCCESSFUL, TERMINAL
+from harness.scenarios import Answer, Stage
 
 LIFE_S: Final = 240
 """A task ends by itself after so long, should nobody stop it."""

@@ -8,10 +8,11 @@ from __future__ import annotations
 from typing import Any, Final
 
 from harness.checkers.rollout import all_guarantees
-from harness.contracts import Checker, Shape, Stage
+from harness.contracts import Checker, Shape
 from harness.generators import Generator, clients, each_thread_from
 from harness.model.rollout import BLOCKED, FAIL_ALL, FAIL_LOCAL, PENDING, RUNNING
 from harness.model.seeds import Rng
+from harness.scenarios import Stage
 from harness.workloads._rollouts import Play, group
 
 TROUBLES: Final = ("none", "none", "cut", "blackhole", "kill", "fail", "pause", "supersede")

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from harness.contracts import Stage
 from harness.model.rollout import BLOCKED, FAIL_ALL, FAIL_LOCAL, FAILED, SUCCESSFUL
+from harness.scenarios import Stage
 from harness.workloads._rollouts import HOLD_S, Play, group
 
 WATCH_S = 6.5

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from harness.contracts import Stage
 from harness.model.rollout import BLOCKED, FAILED, PENDING, RUNNING, SUCCESSFUL, TERMINAL, UNBLOCKING
+from harness.scenarios import Stage
 from harness.workloads._rollouts import Play, group
 
 PHASES = (PENDING, RUNNING, BLOCKED, UNBLOCKING)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness.contracts import Stage
+from harness.scenarios import Stage
 from harness.workloads._rollouts import Play
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import product
 from typing import Any
 
-from harness.contracts import Stage
+from harness.scenarios import Stage
 from harness.workloads._rollouts import Play, group
 
 LEVELS = ("task", "group", "region", "job")

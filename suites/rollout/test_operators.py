@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from harness.contracts import Stage
 from harness.model.rollout import BLOCKED, CANCELLED, FAIL_LOCAL, FAILED, PENDING, RUNNING, SUCCESSFUL
+from harness.scenarios import Stage
 from harness.workloads._rollouts import Play, group
 
 VERBS = {

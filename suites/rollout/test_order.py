@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from harness.contracts import Stage
 from harness.model.rollout import CANCELLED, FAILED, FIRST, PENDING, RUNNING
+from harness.scenarios import Stage
 from harness.workloads._rollouts import Play
 
 

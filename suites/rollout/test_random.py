@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from harness.contracts import Stage
+from harness.scenarios import Stage
 from harness.workloads.rollout import random_rollout
 
 ROUNDS = 4
