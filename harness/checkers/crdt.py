@@ -58,8 +58,9 @@ class GSet:
 @dataclass(frozen=True)
 class OrSet:
     """As ``GSet``, with removes. An element must be there (else ``lost``) when some acknowledged add of it began after
-    all its removes had ended; it must be gone (else ``resurrected``) when all its adds were acknowledged at one place
-    for one client, and a remove by that client there came later. Other elements may be there or not."""
+    all its removes had ended; it must be gone (else ``resurrected``) when all its adds were acknowledged, and for each
+    of them a remove by the same client at the same place began later and was acknowledged, too. Other elements may be
+    there or not."""
 
     within_ms: float = 0.0
     name: str = "or-set"
@@ -150,10 +151,11 @@ def _must_be_there(element: _Element) -> Operation | None:
 
 
 def _must_be_gone(element: _Element) -> Operation | None:
-    """An acknowledged remove that observed every add, since one client did them all at one place."""
+    """The last of acknowledged removes that together observed every add, each by its own client at its own place."""
     if not element.adds or any(op.type != OK for op in element.adds):
         return None
-    where = {(op.process, place(op)) for op in element.adds}
-    last = element.adds[-1].end_index
-    later = (op for op in element.removes if op.type == OK and op.start_index > last)
-    return next((op for op in later if where == {(op.process, place(op))}), None)
+    latest = {(op.process, place(op)): op for op in element.removes if op.type == OK}
+    observers = [latest.get((op.process, place(op))) for op in element.adds]
+    if any(by is None or by.start_index <= op.end_index for by, op in zip(observers, element.adds, strict=True)):
+        return None
+    return max((by for by in observers if by), key=lambda op: op.start_index)

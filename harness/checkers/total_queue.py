@@ -4,9 +4,9 @@ Jepsen's total-queue checker. ``dequeue`` answers an element (None: the queue wa
 The order is not judged. An element whose enqueue was indeterminate and that came out is *recovered*, which is allowed.
 Kinds:
 
-    lost          acknowledged and never dequeued, although the queue was drained after all enqueues were over
+    lost          acknowledged and not dequeued since, although the queue was drained after all enqueues were over
     unexpected    dequeued, but nobody tried to enqueue it, the try had certainly failed, or it began only later
-    duplicated    dequeued more often than somebody tried to enqueue it
+    duplicated    dequeued more often than somebody had tried to enqueue it by then
 
 A dequeue nobody saw the answer of may have taken an element away, so as many missing elements are excused; an
 indeterminate drain excuses all.
@@ -14,13 +14,14 @@ indeterminate drain excuses all.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 
 from harness.checkers.findings import Finding, verdict_of
 from harness.checkers.wording import client, count, thing
 from harness.kernels.models import freeze
-from harness.model.history import NEVER_NS, History, Operation
+from harness.model.history import History, Operation
 from harness.model.op import FAIL, INFO, OK
 from harness.model.verdict import Verdict
 
@@ -47,8 +48,8 @@ class TotalQueue:
         totals = {"acknowledged": 0, "dequeued": 0, "recovered": 0, "missing": 0}
         for operations in history.by_key().values():
             elements = _elements(operations)
-            lost = [each for each in elements.values() if _acknowledged(each) > len(each.out)]
-            missing = sum(_acknowledged(each) - len(each.out) for each in lost)
+            lost = [each for each in elements.values() if _missing(each)]
+            missing = sum(map(_missing, lost))
             cause = _excuse(operations, missing)
             causes += [cause] if cause else []
             emptied = [op for op in operations if op.type == OK and _saw_the_end(op)][-1:]
@@ -56,7 +57,7 @@ class TotalQueue:
             findings += [finding for each in elements.values() for finding in _odd(each)]
             totals["acknowledged"] += sum(_acknowledged(each) for each in elements.values())
             totals["dequeued"] += sum(len(each.out) for each in elements.values())
-            totals["recovered"] += sum(max(0, len(e.out) - _acknowledged(e)) for e in elements.values() if e.tries)
+            totals["recovered"] += sum(map(_recovered, elements.values()))
             totals["missing"] += missing
         cause = "nothing was acknowledged" if not totals["acknowledged"] else "; ".join(dict.fromkeys(causes))
         held = f"{count(totals['acknowledged'], 'acknowledged element')} came out again"
@@ -77,6 +78,20 @@ def _elements(operations: Sequence[Operation]) -> dict[Hashable, _Element]:
 
 def _acknowledged(element: _Element) -> int:
     return sum(op.type == OK for op in element.tries)
+
+
+def _missing(element: _Element) -> int:
+    """How many acknowledged enqueues no dequeue can belong to: of the latest ones, as many as no later end is left for
+    (Hall's condition; what can go together is ordered by time, so it is enough)."""
+    ends = sorted(op.end_index for op in element.out)
+    begun = sorted((op.start_index for op in element.tries if op.type == OK), reverse=True)
+    lacking = (at - len(ends) + bisect_right(ends, start) for at, start in enumerate(begun, 1))
+    return max(0, *lacking) if begun else 0
+
+
+def _recovered(element: _Element) -> int:
+    """How often it came out beyond what was acknowledged."""
+    return max(0, len(element.out) - _acknowledged(element) + _missing(element)) if element.tries else 0
 
 
 def _excuse(operations: Sequence[Operation], missing: int) -> str:
@@ -107,16 +122,18 @@ def _lost(element: _Element, emptied: Sequence[Operation]) -> Finding:
 def _odd(element: _Element) -> list[Finding]:
     """The finding on an element that came out too often, too early, or never went in."""
     out = sorted(element.out, key=lambda op: op.end_index)
-    begun = min((op.start_index for op in element.tries), default=NEVER_NS)
-    if out and out[0].end_index < begun:
+    begun = sorted(op.start_index for op in element.tries)
+    if out and bisect_left(begun, out[0].end_index) == 0:
         other = next(iter(element.tries or element.failed), None)
         why = "which nobody had enqueued" if other is None else f"but {client(other)}'s enqueue of it had not happened"
         says = f"{client(out[0])} dequeued {_named(element)}, {why}"
         return [Finding("unexpected", says, out[0], (other,) if other else ())]
-    if len(out) > len(element.tries):
-        times = f"enqueued {count(len(element.tries), 'time')} at most"
-        says = f"{client(out[-1])} dequeued {_named(element)}, which was {times} and dequeued {len(out)} times"
-        return [Finding("duplicated", says, out[-1], (*element.tries[:1], *out[:-1][:2]))]
+    for at, op in enumerate(out, 1):
+        tries = bisect_left(begun, op.end_index)
+        if at > tries:
+            times = f"enqueued {count(tries, 'time')} at most by then"
+            says = f"{client(op)} dequeued {_named(element)}, which was {times}; it was dequeued {len(out)} times"
+            return [Finding("duplicated", says, op, (*element.tries[:1], *out[: at - 1][:2]))]
     return []
 
 

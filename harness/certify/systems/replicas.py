@@ -47,6 +47,10 @@ class Replicas:
         if not lose:
             self.stores[to][key] = max(self.stores[to].get(key, (-1, -1)), (stamp, origin))
 
+    def late(self) -> list[tuple[int, int]]:
+        """Which replica does not have all writes of which other."""
+        return [(to, at) for to in range(3) for at in range(3) if to != at and self.known[to][at] < len(self.logs[at])]
+
     def step(self) -> None:
         """A few deliveries, and one client does something."""
         for _ in range(self.random.randint(0, 2)):
@@ -90,9 +94,8 @@ def run(random: Random, kind: str, steps: int = 300) -> History:
         replicas.step()
     if kind in (CONVERGING, DIVERGING):
         replicas.write(0, 0, 0)  # whatever was read before is not final
-        for _ in range(5 * steps):
-            lose = kind == DIVERGING and random.random() < 0.3
-            replicas.deliver(random.randrange(3), random.randrange(3), lose)
+        while late := replicas.late():
+            replicas.deliver(*random.choice(late), kind == DIVERGING and random.random() < 0.3)
         for key in range(KEYS):
             for process in range(3):
                 replicas.read(process, process, key)
