@@ -49,7 +49,10 @@ def servers() -> tuple[Power, ...]:
     """For each target that needs an installed server, whether it is here."""
     found: list[Power] = []
     for name in registry.names("target"):
-        target = registry.target(name)
+        try:
+            target = registry.target(name)
+        except UsageError:  # it cannot be made without options, which say where its servers are
+            continue
         if not isinstance(target, Installed):
             continue
         try:

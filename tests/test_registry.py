@@ -17,8 +17,13 @@ def test_every_file_of_a_folder_loads_and_is_called_like_its_file(kind: str) -> 
     for name in names:
         if kind != "target":
             assert getattr(registry, kind)(name).name == name
-        else:
+        elif name != "composed":  # it is made of somebody's compose file
             assert registry.target(name).name == name
+
+
+def test_a_target_that_cannot_do_without_options_names_them() -> None:
+    with pytest.raises(UsageError, match=r"composed needs -o file=COMPOSE\.yaml and -o client="):
+        registry.target("composed")
 
 
 def test_an_unknown_name_suggests_the_nearest() -> None:

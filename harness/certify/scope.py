@@ -11,6 +11,7 @@ LEFT_OUT: Final[Mapping[str, str]] = {
     "Availability": "reports shares and times of answers; nobody promises any",
     "Died": "says which nodes ended, as the testbed saw it",
     "Errors": "counts what clients raised unexpectedly",
+    "Guarantee": "compares what an orchestrator answered with its specification, a rule for each guarantee",
     "Recovery": "says which regions answered after the last fault was undone",
     "Stats": "counts operations, and says when they are too few",
 }

@@ -17,12 +17,13 @@ import msgspec
 from harness.formats._tape import Malformed
 from harness.model.packed import PACKED
 
-SPACE: Final = re.compile(rb"(?:[\s,]++|;[^\n]*+\n)*+")
+# Only single characters are repeated possessively: of groups, Python before 3.11.5 loses its place (its issue 106052).
+SPACE: Final = re.compile(rb"(?>(?:[\s,]++|;[^\n]*+\n)*)")
 _TOKEN: Final = re.compile(
-    rb"""(?:[\s,]++|;[^\n]*+)*+(?:
+    rb"""(?>(?:[\s,]++|;[^\n]*+)*)(?:
       (?P<open>[\[({]|\#\{)
     | (?P<close>[\])}])
-    | (?P<string>"(?:[^"\\]|\\.)*+")
+    | (?P<string>"[^"\\]*+(?>(?:\\.[^"\\]*+)*)")
     | (?P<drop>\#_)
     | (?P<meta>\^)
     | (?P<named>\#\#[A-Za-z]++)

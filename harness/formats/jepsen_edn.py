@@ -28,7 +28,7 @@ REMEMBERED: Final = 1 << 17
 """So many value texts are remembered at a time; beyond, the memory is cleared."""
 _PATIENCE, _PATIENCE_BYTES = 8, 1 << 11
 """So many unusual events are read one by one in a text of some bytes, before the compiled scan gives up on it."""
-_STRING = rb'"(?:[^"\\]|\\.)*+"'
+_STRING = rb'"[^"\\]*+(?>(?:\\.[^"\\]*+)*)"'
 _ATOM = rb'[^\s,\[\](){}"\\;#^]++'
 
 
@@ -36,7 +36,7 @@ def _collection(depth: int) -> bytes:
     """Brackets of any kind, up to ``depth`` more inside; that they match is left to the value's reader."""
     plain = rb'[^\[\](){}"\\;]*+'
     inner = _collection(depth - 1) + rb"|" if depth else b""
-    return rb"[\[({]" + plain + rb"(?:(?:" + inner + _STRING + rb")" + plain + rb")*+[\])}]"
+    return rb"[\[({]" + plain + rb"(?>(?:(?:" + inner + _STRING + rb")" + plain + rb")*)[\])}]"
 
 
 # A vector without commas inside reaches to the next comma or brace, however deep it is: one step for the machine.
@@ -45,7 +45,7 @@ _VALUE: Final = rb"(?:" + _ATOM + rb"|" + _SMOOTH + rb"|" + _STRING + rb"|#?" + 
 # (?(1)(?!)) says: not where group 1 was met before. A key that stands twice is left to the reader, as is a third one
 # that is unknown.
 _EVENT: Final = re.compile(
-    rb"(?:#jepsen\.history\.Op ?)?\{\s*+(?::(?:"
+    rb"(?:#jepsen\.history\.Op ?)?\{\s*+(?>(?::(?:"
     rb"type (?(1)(?!)):(ok|fail|info|invoke)"
     rb"|f (?(2)(?!))(:[A-Za-z][\w-]*+)"
     rb"|value (?(3)(?!))(" + _VALUE + rb")"
@@ -57,14 +57,14 @@ _EVENT: Final = re.compile(
     rb"|(?!(?:type|f|value|process|time|key|error|index)[\s,:\"\[({#;])"
     rb"(?:(?(9)(?!))([A-Za-z][\w-]*+)|(?(10)(?!))(?!\9 )([A-Za-z][\w-]*+)) "
     rb"(?:0|[1-9]\d*+|:[A-Za-z][\w-]*+|nil|true|false|\"[ !#-\[\]-~]*+\"))"
-    rb"(?:, |[\s,]++|(?=\})))++\}",
+    rb"(?:, |[\s,]++|(?=\})))+)\}",
     re.S,
 )
 _STEP: Final = _EVENT.groups + 1
 _FIELDS: Final = 7
 _BEGIN: Final = re.compile(rb"[\[(]")
 _START: Final = re.compile(
-    rb"(?:[\s,]|;[^\n]*+\n)*+(?:[\[(](?:[\s,]|;[^\n]*+\n)*+)?(?:\{[\s,]*+(?:[:#;}]|\Z)|[\])#]|;[^\n]*+\Z|\Z)"
+    rb"(?>(?:[\s,]|;[^\n]*+\n)*)(?:[\[(](?>(?:[\s,]|;[^\n]*+\n)*))?(?:\{[\s,]*+(?:[:#;}]|\Z)|[\])#]|;[^\n]*+\Z|\Z)"
 )
 
 

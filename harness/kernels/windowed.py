@@ -10,6 +10,7 @@ import numpy as np
 
 from harness.kernels.calls import Budget, CallColumns, Decision
 from harness.kernels.compiling import Kernel
+from harness.kernels.local import fails_locally
 from harness.kernels.memory import resident_bytes
 from harness.kernels.timeline import WORD_BITS, Timeline, timeline
 from harness.kernels.window_room import (
@@ -30,13 +31,16 @@ from harness.kernels.window_room import (
 )
 from harness.kernels.window_search import FOUND, FULL, STUCK, forward, search
 
-_SLICE: Final = 100_000
-"""Configurations visited between two looks at the clock and the memory."""
+_SLICE: Final = 20_000
+"""Configurations visited between two looks at the clock, the memory, and whether the search gets on."""
 _FIRST_ROWS: Final = 1 << 14
 
 
-def decide_windowed(calls: CallColumns, fast: Callable[[Kernel], Kernel], budget: Budget) -> Decision:
-    """Decide whether the calls are linearizable. ``fast`` makes a kernel quick, or leaves it as it is.
+def decide_windowed(
+    calls: CallColumns, fast: Callable[[Kernel], Kernel], budget: Budget, locally: bool = True
+) -> Decision:
+    """Decide whether the calls are linearizable. ``fast`` makes a kernel quick, or leaves it as it is; ``locally``:
+    short stretches are looked at where the search does not get on.
 
     A negative answer is always right, but the search looks ahead: where a state is made only once it knows how long
     that must last. So the shortest failing prefix may end later than ``decided_to``, unless ``culprit`` is set.
@@ -55,6 +59,11 @@ def decide_windowed(calls: CallColumns, fast: Callable[[Kernel], Kernel], budget
     room.at[KEPT] = 1
     step, rehash = fast(search), fast(rehashed)
     rehash(room.memo, 1, room.table)
+    deepest = looked_at = -1
+
+    def alone(some: CallColumns, few: Budget) -> Decision:
+        return decide_windowed(some, fast, few, locally=False)
+
     while True:
         outcome = step(laid, room, min(_SLICE, budget.configurations - int(room.at[VISITED]) + 1))
         explored = int(room.at[VISITED])
@@ -66,6 +75,11 @@ def decide_windowed(calls: CallColumns, fast: Callable[[Kernel], Kernel], budget
         if outcome == STUCK:
             looked_ahead = bool(len(laid.wants) or len(laid.reads))
             return Decision(False, None if looked_ahead else which, _states(room), end, explored)
+        if room.at[DEEPEST] == deepest != looked_at and locally:
+            looked_at = deepest
+            if fails_locally(calls, end, alone, budget):
+                return Decision(False, None, decided_to=end, explored=explored)
+        deepest = int(room.at[DEEPEST])
         limit = _limit(room, before, outcome == FULL, budget)
         if limit:
             return Decision(None, decided_to=end, explored=explored, limit=limit)

@@ -22,7 +22,7 @@ BELOW: Final = 10**18
 NOTHING: Final = 0
 """The code of None, the first object."""
 PACKED: Final = re.compile(
-    rb'(?:"[ !#-\[\]-~]*+"|(?:-(?!0))?(?:0(?!\d)|[1-9]\d{0,17}+)(?![\d.eE])|null|true|false|[\[\],])++'
+    rb'(?>(?:"[ !#-\[\]-~]*+"|(?:-(?!0))?(?:0(?!\d)|[1-9]\d{0,17}+)(?![\d.eE])|null|true|false|[\[\],])+)'
 )
 """What JSON must be made of to be a packed text, if it is not a number alone, or null."""
 _DENSE: Final = 4
