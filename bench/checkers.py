@@ -2,7 +2,8 @@
 
 Every row runs in a process of its own, after the compiled code was loaded; ``seconds`` is the check alone, ``MB`` the
 highest memory of the whole process with the history in it. ROW is the beginning of a row's name; without one all run.
-Rows of one family at several sizes end with the exponent of growth: 1.0 is linear.
+Rows of one family at several sizes end with the exponent of growth: 1.0 is linear. With ``--histories FOLDER`` the
+recorded histories there are judged instead, in this process, each read once before the clock starts.
 """
 
 from __future__ import annotations
@@ -25,12 +26,14 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from harness import judges, judging
+from harness.certify.evidence.recorded import index
 from harness.checkers.linearizable import Linearizable
 from harness.kernels.calls import Budget, call_columns
 from harness.kernels.compiling import fast
 from harness.kernels.windowed import decide_windowed
 from harness.model.columns import INFO_CODE, NEVER, OK_CODE, Columns
-from harness.model.verdict import Verdict
+from harness.model.verdict import Valid, Verdict
 
 CHECK_S = 120.0
 
@@ -184,12 +187,34 @@ def exponent(sizes: Sequence[int], seconds: Sequence[float]) -> float:
     return sum((x - mean_x) * (y - mean_y) for x, y in zip(xs, ys, strict=True)) / sum((x - mean_x) ** 2 for x in xs)
 
 
+def recorded(folder: Path) -> None:
+    """Judge what the folder's ``expected.json`` names, and print seconds by kind of file."""
+    kinds: dict[str, list[tuple[float, str, bool]]] = {}
+    for name, facts in sorted(index(folder).items()):
+        history = judging.source(str(folder / name), folder, judges.judge_of(facts["model"]).keyed)
+        judging.check(history, facts["model"], judging.Options(facts.get("initial")))
+        began = time.perf_counter()
+        judged = judging.check(history, facts["model"], judging.Options(facts.get("initial")))
+        seconds = time.perf_counter() - began
+        right = judged.verdict.valid is (Valid.TRUE if facts["valid"] else Valid.FALSE)
+        kinds.setdefault(name.split("/")[0], []).append((seconds, name, right))
+    print(f"{'folder':<14} {'files':>6} {'right':>6} {'seconds':>8}   the slowest")
+    for kind, files in kinds.items():
+        slowest, name, _ = max(files)
+        total, hits = sum(seconds for seconds, _, _ in files), sum(was_right for _, _, was_right in files)
+        print(f"{kind:<14} {len(files):>6} {hits:>6} {total:>8.3f}   {name} {slowest:.3f} s")
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("rows", nargs="*", metavar="ROW")
+    parser.add_argument("--histories", type=Path, metavar="FOLDER")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     args = parser.parse_args()
+    if args.histories:
+        recorded(args.histories)
+        return
     if args.one:
         print(json.dumps(measure(next(row for row in ROWS if row.name == args.one))))
         return

@@ -251,6 +251,8 @@ def ways_to_read_edn(path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int) ->
 @given(documents(), st.sampled_from([7, 64, 1 << 20]))
 @example(PLAIN * 9 + "{:process 0, :type :ok, :value 1, :f :write, :value 2}", 64)
 @example(PLAIN * 9 + "{:process 0, :type :ok, :f :write, :x 1, :x 2}", 64)
+@example(PLAIN * 9 + "{:process 0, :type :ok, :f :read, :value }", 64)
+@example("; a comment\n[]", 7)
 @example(PLAIN * 9 + "{:process 0, :type :ok, :f :write, :value [1[2]]}{:process 0,:type :ok :f :write :value 1N}", 64)
 def test_all_ways_of_reading_edn_read_the_same(
     file: File, monkeypatch: pytest.MonkeyPatch, text: str, chunk: int
