@@ -3,7 +3,7 @@
 Every row runs in a process of its own, after the compiled code was loaded; ``seconds`` is the check alone, ``MB`` the
 highest memory of the whole process with the history in it. ROW is the beginning of a row's name; without one all run.
 Rows of one family at several sizes end with the exponent of growth: 1.0 is linear. With ``--histories FOLDER`` the
-recorded histories there are judged instead, in this process, each read once before the clock starts.
+recorded histories there are judged instead, in this process, after each was read and judged once.
 """
 
 from __future__ import annotations
@@ -190,14 +190,20 @@ def exponent(sizes: Sequence[int], seconds: Sequence[float]) -> float:
 def recorded(folder: Path) -> None:
     """Judge what the folder's ``expected.json`` names, and print seconds by kind of file."""
     kinds: dict[str, list[tuple[float, str, bool]]] = {}
-    for name, facts in sorted(index(folder).items()):
-        history = judging.source(str(folder / name), folder, judges.judge_of(facts["model"]).keyed)
-        judging.check(history, facts["model"], judging.Options(facts.get("initial")))
-        began = time.perf_counter()
-        judged = judging.check(history, facts["model"], judging.Options(facts.get("initial")))
-        seconds = time.perf_counter() - began
-        right = judged.verdict.valid is (Valid.TRUE if facts["valid"] else Valid.FALSE)
-        kinds.setdefault(name.split("/")[0], []).append((seconds, name, right))
+    known = sorted(index(folder).items())
+    histories = [
+        judging.source(str(folder / name), folder, judges.judge_of(facts["model"]).keyed) for name, facts in known
+    ]
+    for timed in (False, True):  # once to have everything loaded and read
+        gc.collect()
+        gc.freeze()
+        for history, (name, facts) in zip(histories, known, strict=True):
+            began = time.perf_counter()
+            judged = judging.check(history, facts["model"], judging.Options(facts.get("initial")))
+            seconds = time.perf_counter() - began
+            right = judged.verdict.valid is (Valid.TRUE if facts["valid"] else Valid.FALSE)
+            if timed:
+                kinds.setdefault(name.split("/")[0], []).append((seconds, name, right))
     print(f"{'folder':<14} {'files':>6} {'right':>6} {'seconds':>8}   the slowest")
     for kind, files in kinds.items():
         slowest, name, _ = max(files)
