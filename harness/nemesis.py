@@ -7,6 +7,7 @@ gone; what they saw goes into the ledger and, in one word, into the history.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
@@ -157,14 +158,14 @@ class Nemesis:
             return says | {"effective": False, "why": str(error)}
         says |= {"aim": aim.says, "regions": list(aim.regions), "nodes": list(aim.nodes)}
         self._ledger.write(id_, fault=fault.name, state="probing", start_ns=self._clock.now_ns(), **_but_id(says))
-        before, why = await self._probe(fault, aim)
+        before, why = await _probe(self._lab, fault, aim)
         applied_ns = self._clock.now_ns()
         self._ledger.write(id_, state="injecting", start_ns=applied_ns, before=_seen(before))
         during: list[Symptom] = []
         if not why:
             why = await self._enter(id_, fault, aim, before)
         if not why:
-            during, why = await self._probe(fault, aim)
+            during, why = await _probe(self._lab, fault, aim)
         why = why or effective(before, during)
         bit = not why
         self._ledger.write(id_, state="active", during=_seen(during), effective=bit, why=why)
@@ -193,28 +194,13 @@ class Nemesis:
         lifted_ns = self._clock.now_ns()
         after: list[Symptom] = []
         if not why:
-            after, why = await self._until_healed(active)
+            after, why = await until_healed(self._lab, active.fault, active.aim, active.before)
         self._ledger.write(
             op.value["id"], state="healed" if not why else "unhealed", end_ns=lifted_ns, after=_seen(after),
             healed=not why, heal_why=why,
         )  # fmt: skip
         self._say(f"{active.fault.name}: healed" if not why else f"{active.fault.name}: NOT HEALED: {why}")
         return says | {"lifted_ns": lifted_ns, "healed": not why, "why": why}
-
-    async def _until_healed(self, active: _Active) -> tuple[list[Symptom], str]:
-        limit_ns = self._clock.now_ns() + round(HEAL_LIMIT_S * NS_PER_S)
-        while True:
-            after, why = await self._probe(active.fault, active.aim)
-            why = why or healed(after, active.before)
-            if not why or self._clock.now_ns() > limit_ns:
-                return after, why
-            await asyncio.sleep(0.2)
-
-    async def _probe(self, fault: Fault, aim: Aim) -> tuple[list[Symptom], str]:
-        try:
-            return await fault.symptoms(self._lab, aim), ""
-        except (RiftError, OSError, TimeoutError) as error:
-            return [], f"could not be probed: {error}"
 
     async def _resolve(self, value: Mapping[str, Any]) -> Aim:
         aim = Aim(value["aim"], tuple(value["regions"]), tuple(value["nodes"]), seed=value.get("seed", 0))
@@ -235,3 +221,21 @@ def _but_id(says: dict[str, Any]) -> dict[str, Any]:
 
 def _seen(symptoms: Sequence[Symptom]) -> list[dict[str, Any]]:
     return [to_builtins(symptom) for symptom in symptoms]
+
+
+async def until_healed(lab: Lab, fault: Fault, aim: Aim, before: Sequence[Symptom]) -> tuple[list[Symptom], str]:
+    """Probe until the fault is gone, at most ``HEAL_LIMIT_S``: the last symptoms, and empty or what is left of it."""
+    deadline = time.monotonic() + HEAL_LIMIT_S
+    while True:
+        after, why = await _probe(lab, fault, aim)
+        why = why or healed(after, before)
+        if not why or time.monotonic() > deadline:
+            return after, why
+        await asyncio.sleep(0.2)
+
+
+async def _probe(lab: Lab, fault: Fault, aim: Aim) -> tuple[list[Symptom], str]:
+    try:
+        return await fault.symptoms(lab, aim), ""
+    except (RiftError, OSError, TimeoutError) as error:
+        return [], f"could not be probed: {error}"

@@ -15,6 +15,7 @@ from harness.errors import NotReady
 from harness.faults._held import each, held
 from harness.model.attestation import effective, healed
 from harness.model.topology import Between, Region, Topology
+from harness.nemesis import until_healed
 from harness.testbeds.local import LocalTestbed
 from tests.lab import REGIONS, SQUARE, blinded, open_lab, pings_heard
 
@@ -59,9 +60,9 @@ async def test_a_fault_bites_what_it_aims_at_and_heals(lab: LocalTestbed, name: 
     assert not unwell(before)
     async with fault.apply(lab, aim):
         during = await fault.symptoms(lab, aim)
-    after = await fault.symptoms(lab, aim)
+    after, why = await until_healed(lab, fault, aim, before)
     assert effective(before, during) == ""
-    assert healed(after, before) == ""
+    assert why == ""
     assert not unwell(after)
 
 
