@@ -104,12 +104,16 @@ class Service:
 
 @dataclass(frozen=True)
 class Seat:
-    """Where a client sits: in region ``region``, connected to ``node`` at ``reach`` (port name to address)."""
+    """Where a client sits: in region ``region``, connected to ``node`` at ``reach`` (port name to address).
+
+    ``everyone[node id]`` is where somebody here finds each node, for clients that follow a primary.
+    """
 
     region: str
     node: Node
     reach: Mapping[str, Address]
     topology: Topology
+    everyone: Mapping[str, Mapping[str, Address]] = field(default_factory=dict)
 
 
 # --- the system under test -----------------------------------------------------------------------

@@ -76,6 +76,8 @@ async def test_every_node_comes_up_and_is_reached_from_every_region(tmp_path: Pa
         for region in NEAR.region_ids:
             for seat in lab.seats(region):
                 assert await ask(seat.reach["main"]) == (seat.node.id, 1)
+                for node_id, reach in seat.everyone.items():
+                    assert await ask(reach["main"]) == (node_id, 1)
         assert len(lab.links.all) == 6
         assert await lab.leader() == "n3"
 

@@ -29,7 +29,8 @@ class Seating:
         if region not in self.topology.region_ids:
             raise KeyError(region)
         node = self.topology.node(node_id)
-        return Seat(region, node, self.reach(region, node), self.topology)
+        everyone = {other.id: self.reach(region, other) for other in self.topology.nodes}
+        return Seat(region, node, everyone[node_id], self.topology, everyone)
 
     def for_client(self, i: int) -> Seat:
         """Where client ``i`` sits: regions in turn, and in each the nearest node first, so that with enough clients
