@@ -31,9 +31,9 @@ async def lab(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LocalTe
         yield found
 
 
-async def aimed(fault: Fault, lab: Lab) -> Aim:
+async def aimed(fault: Fault, lab: LocalTestbed) -> Aim:
     """The fault's last aim, with the leader filled in as the nemesis does. Skips what the lab has no power for."""
-    missing = fault.needs - TRAITS - vars(type(lab)).get("powers", frozenset())
+    missing = fault.needs - TRAITS - lab.powers
     if missing:
         pytest.skip(f"{type(lab).__name__} has no power {', '.join(sorted(missing))}")
     aim = fault.aims(lab.topology)[-1]
@@ -143,6 +143,17 @@ async def test_every_node_is_mended_even_when_one_cannot_be() -> None:
     with pytest.raises(NotReady, match="n1"):
         await each(["n1", "n2", "n3"], mend)
     assert mended == ["n2", "n3"]
+
+
+@on_one_loop
+async def test_faults_of_links_and_nodes_are_tried_on_every_lab(lab: LocalTestbed) -> None:
+    """Nothing is more easily overlooked than a test that skips itself."""
+    for fault in map(registry.fault, FAULTS):
+        if fault.needs - TRAITS <= {"links", "processes"}:
+            try:
+                await aimed(fault, lab)
+            except pytest.skip.Exception as skipped:
+                pytest.fail(f"{fault.name}: {skipped}")
 
 
 @every_fault
