@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from harness.contracts import Address, Place
 from harness.errors import Refused, TestbedError, Unsure, UsageError
 from harness.model.op import Op, invoke
 from harness.model.topology import Region, Topology
+from harness.testbeds import hosts
 from harness.topologies import load
 from tests.real_servers import (
     FIXTURES,
@@ -25,6 +27,7 @@ from tests.real_servers import (
 )
 
 nats = loaded("nats")
+PORTS = {"client": 1, "route": 2, "monitor": 3, "gateway": 4}
 WRITES = (invoke("write", 3, key=1), invoke("cas", [1, 3], key=1), invoke("add", 3))
 READS = (invoke("read", key=1), invoke("members"))
 ONE = {"message": {"data": "MQ==", "seq": 7}}
@@ -105,7 +108,7 @@ async def test_a_comparison_that_somebody_else_was_faster_with_is_refused(told: 
 
 
 def test_a_server_knows_the_others_by_its_links_and_tells_nobody(three: Topology, tmp_path: Path) -> None:
-    listen = {name: Address("127.240.0.1", port) for name, port in (("client", 1), ("route", 2), ("monitor", 3))}
+    listen = {name: Address("127.240.0.1", port) for name, port in PORTS.items()}
     reach = {node.id: {"route": Address(f"127.241.0.{node.index}", 2)} for node in three.nodes}
     place = Place(three.nodes[0], three, tmp_path, listen, reach, {})
 
@@ -118,9 +121,32 @@ def test_a_server_knows_the_others_by_its_links_and_tells_nobody(three: Topology
     assert [f"nats://{reach[other]['route']}" in config for other in ("n1", "n2", "n3")] == [False, True, True]
 
 
+def test_a_supercluster_meets_under_names_and_keeps_the_stream_in_the_primary_region(tmp_path: Path) -> None:
+    topology = load("three-by-three", FIXTURES / "topologies")
+    target = nats.make(binary="/opt/nats", layout="supercluster")
+    listen = {name: Address("127.240.0.1", port) for name, port in PORTS.items()}
+    reach = {node.id: {"route": Address(f"127.241.0.{node.index}", 2)} for node in topology.nodes}
+    names = {node.id: hosts.name_of(node.id) for node in topology.nodes}
+    place = Place(topology.nodes[0], topology, tmp_path, listen, reach, names)
+    target.launch(place)
+
+    config = json.loads((tmp_path / "nats.conf").read_text())
+
+    assert target.needs_names
+    assert config["cluster"]["name"] == "north"
+    assert len(config["cluster"]["routes"]) == 2, "its two neighbours"
+    assert config["gateway"]["advertise"] == "n1.rift.test:4"
+    assert [len(each["urls"]) for each in config["gateway"]["gateways"]] == [3, 3]
+    assert target._stream(topology)["placement"] == {"cluster": "north"}
+    assert target._stream(topology)["num_replicas"] == 3
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
-    [({"synk": "x"}, "option 'synk' is unknown; write one of binary, sync"), ({"sync": "no"}, "sync='no' is unknown")],
+    [
+        ({"synk": "x"}, "option 'synk' is unknown; write one of binary, sync, layout"),
+        ({"sync": "no"}, "sync='no' is unknown"),
+    ],
 )
 def test_a_wrong_option_is_told(options: dict[str, str], says: str) -> None:
     with pytest.raises(UsageError, match=says):
@@ -136,7 +162,7 @@ def test_without_a_binary_the_cure_is_named(tmp_path: Path, monkeypatch: pytest.
 
 def test_a_stream_has_an_odd_number_of_replicas_and_at_most_five() -> None:
     of = [Topology(name="one", regions=(Region(id="a", nodes=count),)) for count in (1, 2, 3, 4, 5, 9)]
-    assert [nats._stream(topology)["num_replicas"] for topology in of] == [1, 1, 3, 3, 5, 5]
+    assert [nats.make()._stream(topology)["num_replicas"] for topology in of] == [1, 1, 3, 3, 5, 5]
 
 
 # --- the real server -----------------------------------------------------------------------------
