@@ -36,6 +36,7 @@ class Row:
 
 
 PARTITIONS = "partition-region,blackhole-region,partition-halves,partition-one-way"
+CLOCKS = "clock-ahead,clock-behind,clock-jumping"
 ROWS = (
     Row("etcd", "etcd", PARTITIONS, "true"),
     Row("refstore", "refstore", "default", "true"),
@@ -43,6 +44,9 @@ ROWS = (
     Row("ack-before-replication", "refstore", "default", "false", "ack-before-replication"),
     Row("lost-tail", "refstore", "kill-all", "false", "lost-tail"),
     Row("split-brain", "refstore", "default", "false", "split-brain"),
+    Row("clocks-off", "refstore", CLOCKS, "true"),
+    Row("newest-clock-wins", "refstore", CLOCKS, "false", "newest-clock-wins"),
+    Row("newest-clock-wins-unmoved", "refstore", "default", "true", "newest-clock-wins"),
 )
 
 
@@ -87,7 +91,7 @@ def main() -> None:
             found = list(pool.map(one, seeds))
         counts = Counter(valid for valid, _ in found)
         others = ", ".join(f"{count} {valid}" for valid, count in sorted(counts.items()) if valid != row.right) or "-"
-        faults = row.faults if len(row.faults) < 28 else "partitions"
+        faults = {PARTITIONS: "partitions", CLOCKS: "clocks"}.get(row.faults, row.faults)
         minutes = (time.monotonic() - began) / 60
         print(
             f"{row.name:<24}  {faults:<28}  {row.right:>7}  {counts[row.right]:>3} of {given.seeds:<3}  "

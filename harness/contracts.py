@@ -18,13 +18,22 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, runtime_checkable
 
+from harness.lab import Clocks as Clocks  # what a lab can do: part of the contracts, told in a module of its own
+from harness.lab import Containers as Containers
+from harness.lab import Lab as Lab
+from harness.lab import Link as Link
+from harness.lab import LinkProbe as LinkProbe
+from harness.lab import Links as Links
+from harness.lab import Nodes as Nodes
+from harness.lab import Packets as Packets
+from harness.lab import PacketsSeen as PacketsSeen
 from harness.model.attestation import Symptom as Symptom  # faults speak it; the comparison is pure
 from harness.model.claims import Claims
 from harness.model.history import History
 from harness.model.op import Op
 from harness.model.run import Recorded, Run
 from harness.model.seeds import Rng
-from harness.model.topology import LinkProfile, Node, Topology
+from harness.model.topology import Node, Topology
 from harness.model.verdict import Verdict
 
 # --- addresses -----------------------------------------------------------------------------------
@@ -183,6 +192,27 @@ class Upgradable(Protocol):
     """The other image; empty when there is none."""
 
 
+@runtime_checkable
+class TellsTime(Protocol):
+    """A target whose nodes say what time they believe it is, so that a moved clock can be attested.
+
+    Not for a target whose own time stamps are judged: it would be judged by clocks that were moved on purpose.
+    """
+
+    async def clock(self, seat: Seat) -> tuple[float, float]:
+        """The node's wall clock in Unix seconds, as the node's own process answers now: at least, at most (they differ
+        when the answer is rounded, as in the ``Date`` of HTTP). Must return within 2 s."""
+
+
+@runtime_checkable
+class Rebuilds(Protocol):
+    """A target that may promise more than most: a node that lost all of its data is made whole by the others."""
+
+    rebuilds: bool
+    """Whether every promise holds while one node starts with nothing. A voter of Raft that forgot its votes and its log
+    must be replaced, not restarted: there it is false."""
+
+
 # --- what clients do, what judges say ------------------------------------------------------------
 
 
@@ -236,185 +266,7 @@ class Workload(Protocol):
     def checkers(self) -> tuple[Checker, ...]: ...
 
 
-# --- the lab and its powers ----------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Link:
-    """The directed path from region ``source`` to node ``target``; one proxy per port of the target."""
-
-    source: str
-    target: Node
-
-    def __str__(self) -> str:
-        return f"{self.source}>{self.target.id}"
-
-
-@dataclass(frozen=True)
-class LinkProbe:
-    """What a probe saw on a link: ``state`` is ``open`` (data came back), ``refused``, ``reset``, ``silent`` (no
-    byte within the limit) or ``closed`` (ended politely before any byte). ``rtt_ms`` is the answer's time."""
-
-    state: str
-    rtt_ms: float | None = None
-    detail: str = ""
-
-
-class Links(Protocol):
-    """Power ``links``: control of every path between regions. All methods act on all links given, at once,
-    and return when the link server has confirmed; TestbedError names the link that would not.
-
-    ``toward`` picks directions of a connection: ``both``, ``upstream`` (bytes from source to target) or
-    ``downstream``.
-
-    Troubles overlap: a link suffers what all owners ask for together (every cut; of shapes, the latest), so that a
-    fault which ends heals nothing but its own. ``owner`` names who asks, e.g. the fault's id.
-    """
-
-    @property
-    def all(self) -> tuple[Link, ...]: ...
-
-    async def refuse(self, links: Iterable[Link], owner: str = "") -> None:
-        """Close the listeners and every connection: a polite cut."""
-
-    async def blackhole(self, links: Iterable[Link], toward: str = "both", owner: str = "") -> None:
-        """Keep connections open and swallow what is sent."""
-
-    async def reset(self, links: Iterable[Link], owner: str = "") -> None:
-        """Answer everything with a TCP reset."""
-
-    async def shape(self, links: Iterable[Link], profile: LinkProfile, owner: str = "") -> None:
-        """Give the links another latency, jitter and bandwidth until ``restore``."""
-
-    async def restore(self, links: Iterable[Link], owner: str = "") -> None:
-        """Undo what ``owner`` asked for; without an owner, what anybody did: the topology's own profile, enabled.
-        Leaves alone what is as it should be."""
-
-    async def probe(self, link: Link, limit_s: float = 1.0) -> LinkProbe:
-        """Send the target's ping over the link's first port and see what comes back."""
-
-    async def rtt_ms(self, source: str, target: str, samples: int = 16) -> float:
-        """Median round trip between two regions, measured on a link of its own with the same profile and cuts;
-        infinity when no sample came back."""
-
-    async def traffic(self) -> dict[str, dict[str, int]]:
-        """What senders have put on each link so far: ``{"a>n2": {"bytes_up": ..., "bytes_down": ...}}``; empty when the
-        link server does not count."""
-
-    async def throughput_kbps(self, source: str, target: str) -> float:
-        """Measured bulk rate in KB/s between two regions, on that same link of its own; bounded to about a second."""
-
-
-@dataclass(frozen=True)
-class PacketsSeen:
-    """What TCP noticed on short-lived connections over the measuring link of a pair of regions.
-
-    ``sent`` data segments from the source; of them ``resent`` again, and ``twice`` so many arrived that the other side
-    said so. ``early`` segments came before one that was sent earlier, or were acknowledged so. ``spoiled`` had a wrong
-    checksum, on all links together. ``kbps`` is the bulk rate in KB/s, 0 when it was not asked for.
-    """
-
-    sent: int = 0
-    resent: int = 0
-    twice: int = 0
-    early: int = 0
-    spoiled: int = 0
-    kbps: float = 0.0
-
-
-class Packets(Protocol):
-    """Power ``packets``: what becomes of a link's packets, below TCP, where no proxy answers in the target's place.
-
-    A trouble holds for all connections that are made over a link, in the direction ``toward`` (see :class:`Links`), and
-    for the measuring link of a pair of regions when all links of the pair have it. Owners overlap as with links.
-    """
-
-    async def drop(self, links: Iterable[Link], toward: str = "both", owner: str = "") -> None:
-        """Let no packet pass: nothing is refused, closed or acknowledged any more, on either side of the border."""
-
-    async def disturb(self, links: Iterable[Link], kind: str, amount: float, owner: str = "") -> None:
-        """Do ``kind`` to each packet with probability ``amount``: ``lose``, ``duplicate``, ``reorder`` or ``corrupt``;
-        or ``police``: lose what goes beyond ``amount`` KB/s on a link. On the half of the path that lies in the
-        connecting region."""
-
-    async def restore(self, links: Iterable[Link], owner: str = "") -> None:
-        """Undo what ``owner`` asked for; without an owner, what anybody did."""
-
-    async def notice(
-        self, pairs: Iterable[tuple[str, str]], bulk: bool = False
-    ) -> Mapping[tuple[str, str], PacketsSeen]:
-        """Send a few hundred small segments both ways between each pair of regions, or a bulk transfer, and tell what
-        TCP noticed. Takes one or two seconds."""
-
-
-class Nodes(Protocol):
-    """Power ``processes``: control of the nodes themselves. Unknown node ids raise KeyError."""
-
-    async def kill(self, node_id: str) -> None:
-        """SIGKILL, and wait until it is gone."""
-
-    async def stop(self, node_id: str, limit_s: float = 10.0) -> None:
-        """SIGTERM, and SIGKILL after ``limit_s``."""
-
-    async def start(self, node_id: str, limit_s: float = 30.0) -> None:
-        """Start with the data it left and wait until ready; nothing when it runs already. Raises NotReady."""
-
-    async def pause(self, node_id: str) -> None:
-        """SIGSTOP, whole process group."""
-
-    async def resume(self, node_id: str) -> None: ...
-
-    async def wipe(self, node_id: str) -> None:
-        """Delete a stopped node's data."""
-
-    def state(self, node_id: str) -> str:
-        """``running``, ``paused`` or ``dead``, read from the operating system now."""
-
-    def incarnation(self, node_id: str) -> int:
-        """How often the node was started in this run."""
-
-
-class Containers(Protocol):
-    """Power ``containers``: what can be done to nodes only where they are containers. Unknown node ids: KeyError."""
-
-    upgrade: str
-    """The image that the target names as the other one, empty when it names none."""
-
-    async def disconnect(self, node_id: str) -> None:
-        """Unplug the node from its region's network."""
-
-    async def connect(self, node_id: str) -> None:
-        """Plug it in again, with the address that it had; nothing when it is."""
-
-    async def image(self, node_id: str) -> str:
-        """The image that the node's container is made from."""
-
-    async def change_image(self, node_id: str, image: str) -> None:
-        """Make a stopped node's container anew from another image; its data stays. Raises TestbedError."""
-
-
-class Lab(Protocol):
-    """What faults act on."""
-
-    @property
-    def topology(self) -> Topology: ...
-
-    @property
-    def links(self) -> Links: ...
-
-    @property
-    def nodes(self) -> Nodes: ...
-
-    @property
-    def packets(self) -> Packets:
-        """There where the power ``packets`` is offered."""
-
-    @property
-    def containers(self) -> Containers:
-        """There where the power ``containers`` is offered."""
-
-    async def leader(self) -> str | None:
-        """The leader's node id, None when the target has none or does not say."""
+# --- testbeds and faults --------------------------------------------------------------------------
 
 
 class Testbed(Lab, Protocol):
@@ -469,8 +321,8 @@ class Fault(Protocol):
 
     name: str
     needs: frozenset[str]
-    """Powers of the testbed (``links``, ``processes``, ``packets``, ``containers``), traits of the target (``leader``,
-    ``upgrade``)."""
+    """Powers of the testbed (``links``, ``processes``, ``packets``, ``containers``, ``clocks``), traits of the target
+    (``leader``, ``upgrade``, ``time``, ``rebuilds``)."""
 
     def aims(self, topology: Topology) -> tuple[Aim, ...]:
         """All victims it could choose; the nemesis draws one. Empty when the topology offers none."""

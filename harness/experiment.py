@@ -29,7 +29,7 @@ from harness.checkers.errors import Errors
 from harness.checkers.judge import LIMIT_S, judge, judge_together
 from harness.checkers.recovery import Recovery
 from harness.checkers.stats import Stats
-from harness.contracts import Fault, Leads, Seat, Shape, Target, Testbed, Workload
+from harness.contracts import Fault, Seat, Shape, Target, Testbed, Workload
 from harness.errors import MissingPower, OperationError, RiftError
 from harness.generators import Generator, any_of, clients, stagger, time_limit
 from harness.generators.simulate import schedule_hash
@@ -48,10 +48,9 @@ from harness.runner import Runner, first_error, lag_ms
 from harness.scenarios import Drives
 from harness.stage import LiveStage
 from harness.store import RunFolder
-from harness.testbeds.opening import offers, open_testbed
+from harness.testbeds.opening import lacks, offers, open_testbed
+from harness.traits import TRAITS, lacking
 
-TRAITS = frozenset({"leader", "upgrade"})
-"""What a fault needs of the target; everything else it needs of the testbed."""
 AS_FAST_AS_POSSIBLE_S = 1e-9
 LATE_MS = 50.0
 """A dispatch this late at the 99th percentile is no longer noise beside cross-region latencies."""
@@ -83,10 +82,8 @@ class Parts:
         if missing:
             raise MissingPower(f"target {plan.target} does not speak {', '.join(missing)}, which {plan.workload} needs")
         for fault in self.faults.values():
-            if "leader" in fault.needs and not isinstance(self.target, Leads):
-                raise MissingPower(f"fault {fault.name} needs a leader, and target {plan.target} does not tell of one")
-            if "upgrade" in fault.needs and not getattr(self.target, "upgrade", ""):
-                raise MissingPower(f"fault {fault.name} needs another image: give it as --option upgrade=IMAGE")
+            if reason := lacking(fault.needs, self.target, plan.target):
+                raise MissingPower(f"fault {fault.name} {reason}")
             if not fault.aims(self.topology):
                 raise MissingPower(f"fault {fault.name} finds no victim in topology {self.topology.name}")
         self.shape = Shape(plan.clients, plan.rate_hz, plan.time_limit_s, self.topology.region_ids, plan.keys)
@@ -132,12 +129,11 @@ def complete(plan: Plan) -> Plan:
     Raises UsageError and MissingPower like :class:`Parts`, and MissingPower for a fault whose powers nobody has here.
     """
     for name in plan.faults:
-        lacking = sorted(registry.fault(name).needs - TRAITS - offers(plan.testbed))
-        if lacking:
+        missing = sorted(registry.fault(name).needs - TRAITS - offers(plan.testbed))
+        if missing:
             raise MissingPower(
-                f"fault {name} needs {', '.join(lacking)}, which testbed {plan.testbed} does not offer here; use "
-                "--testbed compose"
-                + (", or `rift run`, which makes a network of its own" if lacking == ["packets"] else "")
+                f"fault {name} needs {', '.join(missing)}, which testbed {plan.testbed} does not offer here; "
+                f"{lacks(missing)}"
             )
     return msgspec.structs.replace(
         plan,
@@ -194,6 +190,7 @@ async def _run(parts: Parts, folder: RunFolder, watcher: Watcher, link_server_ur
         link_server=link_server_url,
         home=registry.home("compose"),
         say=say,
+        clocks=any("clocks" in fault.needs for fault in parts.faults.values()),
     )
     try:
         async with testbed:
@@ -328,6 +325,8 @@ async def _recover(testbed: Testbed, parts: Parts, say: Callable[[str], None]) -
         await testbed.packets.restore(testbed.links.all)
     if "containers" in testbed.powers:
         await asyncio.gather(*(testbed.containers.connect(node.id) for node in parts.topology.nodes))
+    if "clocks" in testbed.powers:
+        await testbed.clocks.restore(node.id for node in parts.topology.nodes)
     for node in parts.topology.nodes:
         if testbed.nodes.state(node.id) == "paused":
             await testbed.nodes.resume(node.id)

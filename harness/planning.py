@@ -12,12 +12,12 @@ from typing import Any, Final
 import msgspec
 
 from harness import registry, topologies
-from harness.contracts import Leads, Target
 from harness.errors import UsageError
 from harness.model.plan import Plan
 from harness.model.seeds import fresh_seed
 from harness.model.topology import Profile, Topology
 from harness.testbeds import opening
+from harness.traits import traits
 
 DEFAULT_FAULTS: Final = ("partition-region", "blackhole-leader", "kill-leader", "pause-leader")
 """A polite cut, a silent one, a crash and a stall: the four that break most systems. Those that a topology or target
@@ -48,12 +48,6 @@ def fault_list(text: str, where: Topology, offered: frozenset[str]) -> tuple[str
     names = DEFAULT_FAULTS if text == "default" else [name for name in registry.names("fault") if name != "nothing"]
     found = [registry.fault(name) for name in names]
     return tuple(fault.name for fault in found if fault.aims(where) and fault.needs <= offered)
-
-
-def _traits(system: Target) -> set[str]:
-    """What a fault may need of a target, and this one has."""
-    has = {"leader": isinstance(system, Leads), "upgrade": bool(getattr(system, "upgrade", ""))}
-    return {trait for trait, there in has.items() if there}
 
 
 def needs(plan: Plan) -> frozenset[str]:
@@ -113,7 +107,7 @@ def plan(
         topology=where.as_data(),
         testbed=testbed,
         workload=registry.pick("workload", workload, registry.names("workload")),
-        faults=fault_list(faults, where, opening.offers(testbed) | _traits(system)),
+        faults=fault_list(faults, where, opening.offers(testbed) | traits(system)),
         seed=fresh_seed() if seed is None else seed,
         clients=CLIENTS_PER_REGION * len(where.regions),
         claims=tuple(sorted(system.claims.consistency)),

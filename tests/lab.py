@@ -18,6 +18,7 @@ from typing import Any, cast
 from harness.contracts import (
     Address,
     Client,
+    Clocks,
     Containers,
     Lab,
     Launch,
@@ -32,6 +33,7 @@ from harness.contracts import (
 from harness.errors import Unsure
 from harness.model.claims import Claims
 from harness.model.topology import Between, Region, Topology
+from harness.testbeds import faketime
 from harness.testbeds.local import LocalTestbed
 
 REGIONS = ("north", "east", "south", "west")
@@ -48,16 +50,17 @@ SQUARE = Topology(
 
 _PORT = Port("echo", 7400, ping=b"ping\n")
 _SERVER = """
-import signal, socketserver, sys
+import pathlib, signal, socketserver, sys, time
 
 heard = 0
+pathlib.Path(sys.argv[3], "started").touch()
 
 class Talk(socketserver.StreamRequestHandler):
     def handle(self):
         global heard
         for line in self.rfile:
             heard += line == b"ping\\n"
-            self.wfile.write(b"%d\\n" % heard)
+            self.wfile.write(b"%f\\n" % time.time() if line == b"time?\\n" else b"%d\\n" % heard)
 
 class Server(socketserver.ThreadingTCPServer):
     allow_reuse_address = daemon_threads = True
@@ -65,11 +68,12 @@ class Server(socketserver.ThreadingTCPServer):
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 Server((sys.argv[1], int(sys.argv[2])), Talk).serve_forever()
 """
-"""Answers every line with the number of pings it has heard from anybody."""
+"""Answers every line with the number of pings it has heard from anybody, or with its time."""
 
 
 class Echo:
-    """The target: one small server process per node, which keeps nothing. The first node calls itself leader."""
+    """The target: one small server process per node, which needs nothing of what it keeps. The first node calls itself
+    leader."""
 
     name = "echo"
     claims = Claims()
@@ -78,15 +82,13 @@ class Echo:
     needs_names = False
     upgrade = "rift/refstore:1"
     """Another image that has a Python, too."""
+    rebuilds = True
 
     def launch(self, place: Place) -> Launch:
-        listen = place.listen["echo"]
-        return Launch((sys.executable, "-I", "-S", "-c", _SERVER, listen.host, str(listen.port)))
+        return Launch((sys.executable, *_words(place)))
 
     def service(self, place: Place) -> Service:
-        listen = place.listen["echo"]
-        argv = ("-I", "-S", "-c", _SERVER, listen.host, str(listen.port))
-        return Service("rift/tools:1", argv, entrypoint=("python3",))
+        return Service("rift/tools:1", _words(place), entrypoint=("python3",), data=str(place.data_dir))
 
     async def ready(self, seat: Seat) -> str:
         try:
@@ -101,20 +103,34 @@ class Echo:
     async def leader(self, seats: Iterable[Seat]) -> str | None:
         return "n1"
 
+    async def clock(self, seat: Seat) -> tuple[float, float]:
+        now_s = await _asked(seat.reach["echo"], b"time?\n")
+        return now_s, now_s
+
+
+def _words(place: Place) -> tuple[str, ...]:
+    listen = place.listen["echo"]
+    return ("-I", "-S", "-c", _SERVER, listen.host, str(listen.port), str(place.data_dir))
+
 
 async def pings_heard(address: Address) -> int:
     """Ask a node, at its own address, how many pings have reached it."""
+    return int(await _asked(address, b"how many?\n"))
+
+
+async def _asked(address: Address, question: bytes) -> float:
     reader, writer = await asyncio.open_connection(address.host, address.port)
     try:
-        writer.write(b"how many?\n")
-        return int(await reader.readline())
+        writer.write(question)
+        return float(await reader.readline() or "nan")
     finally:
         writer.close()
 
 
 @asynccontextmanager
 async def open_lab(folder: Path, topology: Topology = SQUARE) -> AsyncIterator[LocalTestbed]:
-    async with LocalTestbed(topology, Echo(), folder, f"lab-{secrets.token_hex(4)}", seed=7) as lab:
+    clocks = not faketime.refused()
+    async with LocalTestbed(topology, Echo(), folder, f"lab-{secrets.token_hex(4)}", seed=7, clocks=clocks) as lab:
         yield lab
 
 
@@ -127,6 +143,7 @@ class Blinded:
     nodes: Nodes
     packets: Packets
     containers: Containers
+    clocks: Clocks
 
 
 def blinded(lab: Lab) -> Lab:
@@ -135,7 +152,9 @@ def blinded(lab: Lab) -> Lab:
     packets = _Without(lab.packets, ("drop", "disturb", "restore")) if hasattr(lab, "packets") else None
     powerless = ("disconnect", "connect", "change_image")
     containers = cast(Containers, _Without(lab.containers, powerless) if hasattr(lab, "containers") else None)
-    return cast(Lab, Blinded(lab.topology, cast(Links, links), cast(Nodes, nodes), cast(Packets, packets), containers))
+    clocks = cast(Clocks, _Without(lab.clocks, ("shift", "restore")) if hasattr(lab, "clocks") else None)
+    powers = cast(Links, links), cast(Nodes, nodes), cast(Packets, packets), containers, clocks
+    return cast(Lab, Blinded(lab.topology, *powers))
 
 
 class _Without:

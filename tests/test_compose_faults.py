@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 
 from harness import experiment
+from harness.testbeds import faketime
 from tests.docker_lab import composed, engine_for_tests, left_of
 from tests.lab import SQUARE, Echo
 from tests.test_faults import (
@@ -40,7 +41,7 @@ __all__ = [
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def lab(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Any]:
     with engine_for_tests() as engine:
-        async with composed(SQUARE, Echo(), tmp_path_factory.mktemp("lab")) as found:
+        async with composed(SQUARE, Echo(), tmp_path_factory.mktemp("lab"), clocks=not faketime.missing()) as found:
             yield found
         assert left_of(engine, found.run_id) == []
 

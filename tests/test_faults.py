@@ -9,18 +9,18 @@ from dataclasses import replace
 import pytest
 import pytest_asyncio
 
-from harness import registry
+from harness import experiment, planning, registry
 from harness.contracts import Aim, Fault, Lab, Symptom
-from harness.errors import NotReady
+from harness.errors import MissingPower, NotReady
 from harness.faults._held import each, held
 from harness.model.attestation import effective, healed
 from harness.model.topology import Between, Region, Topology
 from harness.nemesis import until_healed
 from harness.testbeds.local import LocalTestbed
+from harness.traits import TRAITS
 from tests.lab import REGIONS, SQUARE, blinded, open_lab, pings_heard
 
 FAULTS = [name for name in registry.names("fault") if name != "nothing"]
-TRAITS = frozenset({"leader", "upgrade"})
 on_one_loop = pytest.mark.asyncio(loop_scope="module")
 every_fault = pytest.mark.parametrize("name", FAULTS)
 
@@ -336,6 +336,23 @@ async def test_a_fault_of_nodes_leaves_alone_what_another_fault_killed(lab: Loca
         assert lab.nodes.state(one.nodes[0]) == "dead"
         assert healed(after, before) == ""
     assert not unwell(await everyone.symptoms(lab, everybody))
+
+
+@on_one_loop
+async def test_a_wipe_that_leaves_the_data_is_found_out(lab: LocalTestbed) -> None:
+    """A node that is dead is not yet one that lost everything."""
+    wipe = registry.fault("wipe-node")
+    aim = wipe.aims(lab.topology)[0]
+    before = await wipe.symptoms(lab, aim)
+    async with registry.fault("kill-node").apply(lab, aim):
+        assert "dead, 1 files" in effective(before, await wipe.symptoms(lab, aim))
+    assert healed(await wipe.symptoms(lab, aim), before) == ""
+
+
+def test_a_wipe_is_only_for_targets_that_promise_to_survive_it() -> None:
+    with pytest.raises(MissingPower, match=r"wipe-node takes away all data of a node, and target refstore does not"):
+        experiment.Parts(planning.plan(target="refstore", faults="wipe-node", seed=1))
+    assert "wipe-node" not in planning.plan(target="refstore", faults="all", seed=1).faults
 
 
 @on_one_loop

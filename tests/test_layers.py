@@ -13,8 +13,9 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYERS = (
     {"errors"},
     {"model", "finishing"},
+    {"lab"},
     {"contracts", "scenarios"},
-    {"generators", "kernels", "links", "topologies", "wire"},
+    {"generators", "kernels", "links", "topologies", "traits", "wire"},
     {"formats"},
     {"testbeds", "checkers", "faults", "journal", "ledger"},
     {"workloads", "registry", "store", "shapes"},

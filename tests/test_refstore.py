@@ -31,7 +31,7 @@ disk: Any = importlib.import_module("disk")
 entries_of: Any = importlib.import_module("wire")
 sys.path.remove(str(SERVER))
 
-BUGS = ("stale-reads", "ack-before-replication", "lost-tail", "split-brain")
+BUGS = ("stale-reads", "ack-before-replication", "lost-tail", "split-brain", "newest-clock-wins")
 
 
 class Cluster:

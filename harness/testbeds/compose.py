@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from ipaddress import IPv4Network
@@ -23,6 +23,8 @@ from harness.errors import MissingPower, TestbedError, UsageError
 from harness.links.choose import PREFERENCES, ProcessHandle, open_server
 from harness.links.control import LinkFleet
 from harness.model.topology import Node, Topology
+from harness.testbeds import faketime
+from harness.testbeds.clocks import NodeClocks
 from harness.testbeds.containers import composing, driving, images, subnets, sweeping
 from harness.testbeds.containers.engine import Engine
 from harness.testbeds.containers.files import put
@@ -37,6 +39,7 @@ from harness.testbeds.starting import READY_LIMIT_S, verified_while
 from harness.testbeds.undoing import undo_all
 
 _INSIDE: Final = Path(__file__).parent / "inside"
+_PROGRAMS: Final = ("wires.py", "packets.py", "clocks.py")
 _ECHO: Final = Path(__file__).parents[1] / "links" / "echo.py"
 _CLASHES: Final = 5
 """So often another subnet is tried: somebody else may be creating networks at the same moment."""
@@ -50,7 +53,7 @@ class ComposeTestbed:
     nodes: ContainerNodes
     containers: ContainerNodes
     packets: PacketFilter
-    powers = frozenset({"links", "processes", "packets", "containers"})
+    clocks: NodeClocks
 
     def __init__(
         self,
@@ -63,6 +66,7 @@ class ComposeTestbed:
         link_server: str | None = None,
         say: Callable[[str], None] = lambda line: None,
         ready_limit_s: float = READY_LIMIT_S,
+        clocks: bool = False,
     ) -> None:
         if not isinstance(target, Contained):
             raise MissingPower(
@@ -78,6 +82,7 @@ class ComposeTestbed:
         self.folder = folder
         self.run_id = run_id
         self.seed = seed
+        self.powers = frozenset({"links", "processes", "packets", "containers"} | ({"clocks"} if clocks else set()))
         self.measurements: dict[str, Any] = {}
         self._contained: Contained = target
         self._home = home
@@ -152,9 +157,8 @@ class ComposeTestbed:
             taken = await asyncio.to_thread(subnets_in_use, self._engine)
             self._subnets = subnets.choose(self.topology, self.target.ports, taken, skip=tried)
             services = {node.id: self._service(node, self._subnets) for node in self.topology.nodes}
-            driving.write(
-                file, composing.composed(self.run_id, base, self.topology, self._subnets, services, self.seed)
-            )
+            whole = self.run_id, base, self.topology, self._subnets, services, self.seed, "clocks" in self.powers
+            driving.write(file, composing.composed(*whole))
             try:
                 # The link server first, and running: the wires live in its network namespace.
                 await driving.up(file, composing.project(self.run_id), "--detach", "links")
@@ -170,7 +174,7 @@ class ComposeTestbed:
         self._seating = Seating(self.topology, self._subnets.reach)
 
     async def _open_links(self) -> None:
-        wires = {"wires.py": _INSIDE / "wires.py", "packets.py": _INSIDE / "packets.py", "echo.py": _ECHO}
+        wires = {path.name: path for path in (*map(_INSIDE.joinpath, _PROGRAMS), _ECHO)}
         files = {f"{composing.INSIDE}/{name}": path.read_bytes() for name, path in wires.items()}
         await asyncio.to_thread(put, self._engine, self._containers["wires"], files)
         await self._engine.run(self._containers["wires"].start)
@@ -193,12 +197,32 @@ class ComposeTestbed:
         self.packets = PacketFilter(self.links, self.target.ports, self._subnets.behind, self._tell_filter)
 
     async def _tell_filter(self, *words: str) -> str:
-        argv = ["python3", f"{composing.INSIDE}/packets.py", *words]
-        code, said = await self._engine.run(self._containers["wires"].exec_run, argv)
+        return await self._in_wires("python3", f"{composing.INSIDE}/packets.py", *words)
+
+    async def _in_wires(self, *argv: str) -> str:
+        """Run a program beside the link server and return what it says. Raises TestbedError when it fails."""
+        code, said = await self._engine.run(self._containers["wires"].exec_run, list(argv))
         text: str = said.decode(errors="replace").strip()
         if code:
-            raise TestbedError(f"the packet filter refused ({code}): {text}")
+            raise TestbedError(f"{' '.join(argv)[:80]} ended with {code}: {text}")
         return text
+
+    async def _open_clocks(self, seats: Mapping[str, Seat]) -> None:
+        """Give every node a clock of its own, right at first. Raises MissingPower where the library does not run."""
+        library = (await asyncio.to_thread(faketime.library)).read_bytes()
+        await asyncio.to_thread(put, self._engine, self._containers["wires"], {composing.LIBRARY: library})
+        program = ("python3", f"{composing.INSIDE}/clocks.py", composing.CLOCKS)
+        await self._in_wires(*program, f"trial={faketime.TRIAL_S}")
+        settings = faketime.environment(composing.LIBRARY, f"{composing.CLOCKS}/trial").items()
+        trial = ("env", *(f"{key}={value}" for key, value in settings), "python3", "-c", faketime.TRIAL)
+        if problem := faketime.judge(await self._in_wires(*trial), time.time()):
+            raise MissingPower(f"clocks of containers cannot be moved on this engine: {problem}")
+
+        async def tell(offset_s: Mapping[str, float]) -> None:
+            await self._in_wires(*program, *(f"{node}={seconds}" for node, seconds in offset_s.items()))
+
+        self.clocks = NodeClocks(self.target, seats, tell)
+        await self.clocks.open()
 
     async def _until_wired(self, limit_s: float = 20.0) -> None:
         """Wait until the link server has all of its addresses. Raises TestbedError with what was said last."""
@@ -214,6 +238,8 @@ class ComposeTestbed:
     async def _start_nodes(self, helpers: Helpers) -> None:
         home = {seat.node.id: seat for seat in self.seats()}
         containers = {node_id: self._containers[node_id] for node_id in home}
+        if "clocks" in self.powers:
+            await self._open_clocks(home)
         service_of = lambda node: self._service(node, self._subnets)  # noqa: E731
         self.nodes = ContainerNodes(helpers, self.target, home, containers, service_of, self.folder, self._remake)
         self.containers = self.nodes

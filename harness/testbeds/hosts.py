@@ -49,6 +49,14 @@ def inside(hosts_file: Path, argv: tuple[str, ...]) -> tuple[str, ...]:
     return (*prefix, "sh", "-c", _BIND, str(hosts_file), *argv)
 
 
+def private_mounts() -> tuple[str, ...]:
+    """What to put before a command so that what it mounts is seen by nobody else. Raises MissingPower."""
+    prefix, reason = _way()
+    if reason:
+        raise MissingPower(f"mounts of a process's own are not possible here: {reason}; use --testbed compose")
+    return prefix
+
+
 def refused() -> str:
     """Why this machine does not allow a private ``/etc/hosts``; empty when it does. Tried once per process."""
     return _way()[1]

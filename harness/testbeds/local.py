@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from harness.contracts import Address, Containers, Seat, Target
+from harness.contracts import Address, Containers, Launch, Seat, Target
 from harness.errors import TestbedError
 from harness.links.beacon import Beacon
 from harness.links.choose import open_server
 from harness.links.control import LinkFleet
 from harness.model.topology import Node, Topology
-from harness.testbeds import leftovers, local_filter, namespaces
+from harness.testbeds import faketime, leftovers, local_filter, namespaces
 from harness.testbeds.addresses import AddressPlan, take_addresses
+from harness.testbeds.clocks import NodeClocks
+from harness.testbeds.inside.clocks import tell
 from harness.testbeds.leases import Lease
 from harness.testbeds.leftovers import drop_node_data
 from harness.testbeds.nodes import LocalNodes
@@ -39,7 +41,8 @@ class LocalTestbed:
     ``folder`` is the run's folder, ``run_id`` is unique among all runs of this machine. ``prefer`` is which link server
     to start when none is given by URL (see ``links.choose``). ``say`` is told what is going on, in one line each. With
     ``keep_data`` the nodes' data outlives the run (their logs always do). Without ``exact_links`` a machine too busy
-    for the topology's latencies is only noted: for what does not judge by latency.
+    for the topology's latencies is only noted: for what does not judge by latency. With ``clocks`` every node's clock
+    can be moved, for which it runs with another library (see ``faketime``).
     ``measurements`` holds, once up: ``startup_s``, ``link_server``, and ``links`` (per ordered pair ``rtt_ms``
     and ``preset_ms``).
     """
@@ -47,6 +50,7 @@ class LocalTestbed:
     links: LinkFleet
     nodes: LocalNodes
     packets: PacketFilter
+    clocks: NodeClocks
     containers: Containers
     """Never there: nodes are processes."""
 
@@ -63,6 +67,7 @@ class LocalTestbed:
         keep_data: bool = False,
         prefer: str = "auto",
         exact_links: bool = True,
+        clocks: bool = False,
     ) -> None:
         self.topology = topology
         self.target = target
@@ -81,6 +86,8 @@ class LocalTestbed:
         self.powers = frozenset({"links", "processes"})
         if namespaces.inside() and link_server_url is None:
             self.powers |= {"packets"}
+        if clocks:
+            self.powers |= {"clocks"}
         self._plan: AddressPlan
         self._seating: Seating
 
@@ -161,11 +168,26 @@ class LocalTestbed:
 
     async def _start_nodes(self, supervisor: Supervisor) -> None:
         home = {seat.node.id: seat for seat in self.seats()}
-        self.nodes = LocalNodes(self.target, self._plan, home, supervisor, self.folder, self.seed)
+        faked = await self._open_clocks(home) if "clocks" in self.powers else None
+        self.nodes = LocalNodes(self.target, self._plan, home, supervisor, self.folder, self.seed, faked)
         self._undo.push_async_callback(self.nodes.end_all)
         self._say(f"starting {len(home)} nodes of {self.target.name} in {len(self.topology.regions)} regions")
         starting = self.nodes.start_all(self._ready_limit_s)
         self.measurements["links"] = await verified_while(starting, self.links, self._say, self._exact_links)
+
+    async def _open_clocks(self, seats: Mapping[str, Seat]) -> Callable[[str, Launch], Launch]:
+        """Give every node a clock of its own; how to start it by that. Raises MissingPower."""
+        library, folder = await asyncio.to_thread(faketime.library), self.folder.resolve() / "clocks"
+        folder.mkdir(exist_ok=True)
+
+        async def write(offset_s: Mapping[str, float]) -> None:
+            tell(folder, offset_s)
+
+        self.clocks = NodeClocks(self.target, seats, write)
+        await self.clocks.open()
+        return lambda node_id, launch: replace(
+            launch, argv=faketime.with_clock(library, folder / node_id, launch.argv, launch.env)
+        )
 
     # --- the lab ---------------------------------------------------------------------------------
 

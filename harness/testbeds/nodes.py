@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
-from harness.contracts import Place, Seat, Target
+from harness.contracts import Launch, Place, Seat, Target
 from harness.errors import TestbedError
 from harness.model.topology import Node
-from harness.testbeds import hosts
+from harness.testbeds import faketime, hosts
 from harness.testbeds.addresses import AddressPlan
 from harness.testbeds.processes import Process, Supervisor, last_lines
 from harness.testbeds.starting import READY_LIMIT_S, all_or_none, until_ready
 
 
 class LocalNodes:
-    """Control of a run's nodes. Data lies in ``folder/nodes/<id>/data``, output in ``folder/nodes/<id>/log``."""
+    """Control of a run's nodes. Data lies in ``folder/nodes/<id>/data``, output in ``folder/nodes/<id>/log``.
+
+    ``faked`` makes a node's launch one by a clock of its own, when clocks are to be moved.
+    """
 
     def __init__(
         self,
@@ -28,6 +32,7 @@ class LocalNodes:
         supervisor: Supervisor,
         folder: Path,
         seed: int,
+        faked: Callable[[str, Launch], Launch] | None = None,
     ) -> None:
         self._target = target
         self._plan = plan
@@ -35,6 +40,7 @@ class LocalNodes:
         self._supervisor = supervisor
         self._folder = folder
         self._seed = seed
+        self._faked = faked
         self._processes: dict[str, Process] = {}
         self._starts = dict.fromkeys(seats, 0)
         self._locks = {node_id: asyncio.Lock() for node_id in seats}
@@ -65,12 +71,17 @@ class LocalNodes:
             if former := self._processes.get(node_id):
                 await self._supervisor.kill(former)  # the rest of its session, if there is any
             launch = self._target.launch(self._place(self._seats[node_id].node))
-            wrap = partial(hosts.inside, self._home(node_id) / "hosts") if self._target.needs_names else None
+            launch = self._faked(node_id, launch) if self._faked is not None else launch
             self._processes[node_id] = await self._supervisor.start(
-                node_id, launch.argv, self.log(node_id), launch.env, wrap
+                node_id, launch.argv, self.log(node_id), launch.env, partial(self._wrapped, node_id)
             )
             self._starts[node_id] += 1
         await self._wait_until_ready(node_id, limit_s)
+
+    def _wrapped(self, node_id: str, argv: tuple[str, ...]) -> tuple[str, ...]:
+        """What has to be around the node's process: mounts of its own, for names and for another clock."""
+        argv = faketime.around(argv) if self._faked is not None else argv
+        return hosts.inside(self._home(node_id) / "hosts", argv) if self._target.needs_names else argv
 
     async def kill(self, node_id: str) -> None:
         async with self._locks[node_id]:
@@ -96,6 +107,10 @@ class LocalNodes:
         if self.state(node_id) != "dead":
             raise TestbedError(f"{node_id} is {self.state(node_id)}: its data cannot be wiped; kill or stop it first")
         await asyncio.to_thread(shutil.rmtree, self.data(node_id), True)
+
+    async def files(self, node_id: str) -> int:
+        self._locks[node_id]  # KeyError for a node that the topology does not have
+        return await asyncio.to_thread(_count, self.data(node_id))
 
     def state(self, node_id: str) -> str:
         self._locks[node_id]  # KeyError for a node that the topology does not have
@@ -132,3 +147,8 @@ class LocalNodes:
             return f"{self.log(node_id)}:\n{last_lines(self.log(node_id))}"
 
         await until_ready(self._target, self._seats[node_id], limit_s, ended, log_end)
+
+
+def _count(folder: Path) -> int:
+    """All files below; what vanishes meanwhile counts or not."""
+    return sum(len(files) for _, _, files in os.walk(folder))

@@ -10,16 +10,29 @@ from harness.contracts import Target, Testbed
 from harness.errors import MissingPower
 from harness.links.choose import PREFERENCES
 from harness.model.topology import Topology
-from harness.testbeds import namespaces
+from harness.testbeds import faketime, namespaces
 from harness.testbeds.local import LocalTestbed
 
 
 def offers(name: str) -> frozenset[str]:
     """The powers that faults find on the testbed called ``name``, here and now."""
-    anywhere = frozenset({"links", "processes"})
+    found = {"links", "processes"}
     if name == "compose":
-        return anywhere | {"packets", "containers"}
-    return anywhere | {"packets"} if namespaces.inside() else anywhere
+        found |= {"packets", "containers"}
+    elif namespaces.inside():
+        found |= {"packets"}
+    if not (faketime.missing() if name == "compose" else faketime.refused()):
+        found |= {"clocks"}
+    return frozenset(found)
+
+
+def lacks(missing: list[str]) -> str:
+    """What to do where these powers are not offered."""
+    if "clocks" in missing:
+        return f"{faketime.missing() or faketime.refused()}; {faketime.ADVICE}"
+    if missing == ["packets"]:
+        return "use --testbed compose, or `rift run`, which makes a network of its own"
+    return "use --testbed compose"
 
 
 def open_testbed(
@@ -32,15 +45,17 @@ def open_testbed(
     link_server: str | None,
     home: Path,
     say: Callable[[str], None],
+    clocks: bool = False,
 ) -> Testbed:
     """The testbed called ``name`` (``local`` or ``compose``), not yet up. ``home`` is the folder ``compose``;
     ``link_server`` is ``auto``, ``toxiproxy``, ``embedded``, or the URL of one that runs (local only).
+    With ``clocks`` the nodes run so that their clocks can be moved.
 
     Raises MissingPower when this installation or the target cannot do it.
     """
     if name == "local":
         prefer, url = (link_server, None) if link_server in PREFERENCES else ("auto", link_server)
-        return LocalTestbed(topology, target, folder, run_id, seed, url, say, prefer=prefer)
+        return LocalTestbed(topology, target, folder, run_id, seed, url, say, prefer=prefer, clocks=clocks)
     try:
         # Here and not above: the local testbed needs neither Docker nor the library that speaks with it.
         from harness.testbeds.compose import ComposeTestbed
@@ -48,7 +63,7 @@ def open_testbed(
         raise MissingPower(
             f"--testbed compose: {error}; install it with pip install 'rift-harness[compose]'"
         ) from error
-    return ComposeTestbed(topology, target, folder, run_id, seed, home, link_server, say)
+    return ComposeTestbed(topology, target, folder, run_id, seed, home, link_server, say, clocks=clocks)
 
 
 def images(home: Path, say: Callable[[str], None], build: bool) -> list[dict[str, str]]:

@@ -10,7 +10,7 @@ import socket
 import subprocess
 from dataclasses import dataclass
 
-from harness.testbeds import hosts
+from harness.testbeds import faketime, hosts
 
 _ASK_LIMIT_S = 5.0
 
@@ -28,7 +28,7 @@ class Power:
 
 def powers() -> tuple[Power, ...]:
     """Everything that decides which testbeds, links and faults work here. Takes at most a few seconds."""
-    return (_system(), _loopback(), _names(), _parent_death(), _link_server(), _docker(), _size())
+    return (_system(), _loopback(), _names(), _parent_death(), _link_server(), _clocks(), _docker(), _size())
 
 
 def _system() -> Power:
@@ -77,6 +77,14 @@ def _link_server() -> Power:
             "toxiproxy", False, "toxiproxy-server is not on PATH", "nothing is lost: the embedded link server is used"
         )
     return Power("toxiproxy", True, f"{tool}: {_ask(tool, '--version')[1]}")
+
+
+def _clocks() -> Power:
+    if reason := faketime.missing():
+        return Power("clocks", False, reason, f"faults that move nodes' clocks need it: {faketime.ADVICE}")
+    if reason := faketime.refused():
+        return Power("clocks", False, reason, "nodes' clocks can be moved with --testbed compose only")
+    return Power("clocks", True, f"{faketime.library()}: nodes' clocks can be moved")
 
 
 def _docker() -> Power:

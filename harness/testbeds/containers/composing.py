@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from harness.contracts import Place, Port, Service
 from harness.model.topology import Node, Topology
+from harness.testbeds import faketime
 from harness.testbeds.containers import labels
 from harness.testbeds.containers.subnets import CONTROL_PORT, Subnets
 
@@ -21,6 +22,10 @@ EMBEDDED: Final = "rift/links:1"
 """The image of the embedded link server, in the real one's place when it is wanted."""
 INSIDE: Final = "/rift"
 """Where programs of ours lie in our own containers."""
+CLOCKS: Final = "/rift-clocks"
+"""Where nodes find what time it is for them, and the library that tells it, when their clocks are to be moved."""
+_CLOCKS_VOLUME: Final = "rift-clocks"
+LIBRARY: Final = f"{CLOCKS}/libfaketime.so.1"
 _LOGGING: Final = {"driver": "json-file", "options": {"max-size": "50m", "max-file": "2"}}
 
 
@@ -40,9 +45,16 @@ def control_network() -> str:
 
 
 def composed(
-    run_id: str, base: Data, topology: Topology, subnets: Subnets, services: Mapping[str, Service], seed: int = 0
+    run_id: str,
+    base: Data,
+    topology: Topology,
+    subnets: Subnets,
+    services: Mapping[str, Service],
+    seed: int = 0,
+    clocks: bool = False,
 ) -> Data:
-    """The whole file. ``services`` says for every node id what it runs; ``seed`` is the embedded link server's."""
+    """The whole file. ``services`` says for every node id what it runs; ``seed`` is the embedded link server's. With
+    ``clocks`` every node runs by a clock of its own."""
     mine = labels.of_run(run_id)
     networks = {control_network(): subnets.control, **subnets.of_region}
     data: Data = {"services": deepcopy(base["services"])}
@@ -69,7 +81,20 @@ def composed(
         for volume in (each.partition(":")[0] for each in service["volumes"] if isinstance(each, str)):
             if volume[0] not in "./~":
                 data["volumes"][volume] = {"labels": mine | {labels.NODE: node.id}}
+    if clocks:
+        data["volumes"][_CLOCKS_VOLUME] = {"labels": mine}
+        wires.setdefault("volumes", []).append(f"{_CLOCKS_VOLUME}:{CLOCKS}")
+        for node in topology.nodes:
+            _by_own_clock(data["services"][node.id], node.id)
     return data
+
+
+def _by_own_clock(service: Data, node_id: str) -> None:
+    given = service["environment"] or {}
+    environment = given if isinstance(given, Mapping) else dict(each.partition("=")[::2] for each in given)
+    preload = environment.get("LD_PRELOAD") or ""
+    service["environment"] = {**environment, **faketime.environment(LIBRARY, f"{CLOCKS}/{node_id}", preload)}
+    service["volumes"].append(f"{_CLOCKS_VOLUME}:{CLOCKS}:ro")
 
 
 def _link_server(subnets: Subnets, embedded: bool, seed: int) -> Data:

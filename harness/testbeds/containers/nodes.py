@@ -98,6 +98,11 @@ class ContainerNodes:
         argv = ("find", data, "-mindepth", "1", "-delete")
         await self._helpers.run(argv, volumes_from=[self._containers[node_id].id])
 
+    async def files(self, node_id: str) -> int:
+        data = self._service_of(self._seats[node_id].node).data
+        argv = ("find", data, "-type", "f", "-printf", "x")
+        return len(await self._helpers.run(argv, volumes_from=[self._containers[node_id].id]))
+
     async def disconnect(self, node_id: str) -> None:
         async with self._locks[node_id]:
             found = await self._attributes(node_id)
