@@ -79,6 +79,11 @@ import concurrent.futures, socket, sys
 def ask(address):
     host, _, port = address.rpartition(":")
     try:
+        if host.startswith("udp:"):
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as line:
+                line.settimeout(1.0)
+                line.sendto(b"who?", (host[4:], int(port)))
+                return line.recv(100).decode()
         with socket.create_connection((host, int(port)), timeout=1.0) as line:
             line.sendall(b"who?\\n")
             return line.recv(100).split()[0].decode()
@@ -130,13 +135,28 @@ async def test_no_node_reaches_another_region_except_through_its_link(lab: Any, 
 
 
 @on_one_loop
+async def test_no_datagram_leaves_its_region(lab: Any, engine: Any) -> None:
+    """Links carry TCP only: with all of them open, nobody in another region answers a datagram, wherever it is sent."""
+    gateways = [network.attrs["IPAM"]["Config"][0]["Gateway"] for network in _networks(lab, engine)]
+    for node in NEAR.nodes:
+        homes = {other.id: f"udp:{lab.seat(other.region, other.id).reach['main']}" for other in NEAR.nodes}
+        near = {home: id_ for id_, home in homes.items() if NEAR.node(id_).region == node.region}
+        links = [f"udp:{lab.seat(node.region, other.id).reach['main']}" for other in NEAR.nodes]
+        away = [f"udp:{host}:7100" for host in (*(f"{other.id}.rift.test" for other in NEAR.nodes), *gateways)]
+        found = reached(engine, lab.nodes.container(node.id), *homes.values(), *links, *away)
+        far = {other.id for other in NEAR.nodes if other.region != node.region}
+        assert far.isdisjoint(found.values()), f"{node.id} found {found}"
+        assert near.items() <= found.items(), "the probe itself works"
+
+
+@on_one_loop
 async def test_a_path_around_the_links_would_be_seen(lab: Any, engine: Any) -> None:
     """The test above is tested: a node that is in two regions' networks does reach the other one."""
     west = next(network for network in _networks(lab, engine) if network.name.endswith("_west"))
     n3 = str(lab.seat("west", "n3").reach["main"])
     west.connect(lab.nodes.container("n1"))
     try:
-        assert reached(engine, lab.nodes.container("n1"), n3) == {n3: "n3"}
+        assert reached(engine, lab.nodes.container("n1"), n3, f"udp:{n3}") == {n3: "n3", f"udp:{n3}": "n3"}
     finally:
         west.disconnect(lab.nodes.container("n1"))
 

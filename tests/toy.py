@@ -13,7 +13,7 @@ from harness.model.claims import Claims
 TOOLS = "rift/tools:1"
 """An image with a Python, built by `rift images`."""
 SERVER = """
-import pathlib, socketserver, subprocess, sys, time
+import pathlib, socket, socketserver, subprocess, sys, threading, time
 
 name, host, port, data, mode, peer = sys.argv[1:]
 starts = pathlib.Path(data, "starts")
@@ -27,7 +27,6 @@ if mode == "hangs":
 if mode == "forks":
     subprocess.Popen(["/bin/sleep", "1000"])
 if mode == "resolves":
-    import socket
     print("peer is", socket.gethostbyname(peer), flush=True)
 
 class Talk(socketserver.StreamRequestHandler):
@@ -38,12 +37,19 @@ class Talk(socketserver.StreamRequestHandler):
 class Server(socketserver.ThreadingTCPServer):
     allow_reuse_address = daemon_threads = True
 
+def whisper():
+    line = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    line.bind((host, int(port)))
+    while True:
+        line.sendto(name.encode(), line.recvfrom(100)[1])
+
+threading.Thread(target=whisper, daemon=True).start()
 Server((host, int(port)), Talk).serve_forever()
 """
 
 
 class Toy:
-    """Answers every line with its node id and how often it was started with the data it has.
+    """Answers every line with its node id and how often it was started with the data it has; datagrams with its id.
 
     ``trouble`` maps a node id to how it misbehaves: ``dies``, ``hangs`` (never ready), ``forks`` (leaves a child).
     """
