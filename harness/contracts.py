@@ -56,11 +56,14 @@ class Port:
 
     ``ping`` is a request that the server answers with at least one byte; link probes send it to learn whether
     data really flows. Empty: probes only see whether a connection opens and stays open.
+
+    ``protocol`` is ``tcp`` or ``udp``; a target needs one of TCP. What speaks both on one number has two ports.
     """
 
     name: str
     number: int
     ping: bytes = b""
+    protocol: str = "tcp"
 
 
 @dataclass(frozen=True)

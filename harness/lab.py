@@ -26,7 +26,8 @@ class Link:
 @dataclass(frozen=True)
 class LinkProbe:
     """What a probe saw on a link: ``state`` is ``open`` (data came back), ``refused``, ``reset``, ``silent`` (no
-    byte within the limit) or ``closed`` (ended politely before any byte). ``rtt_ms`` is the answer's time."""
+    byte within the limit), ``closed`` (ended politely before any byte), or ``half``: streams pass and datagrams do
+    not, or the other way round. ``rtt_ms`` is the answer's time."""
 
     state: str
     rtt_ms: float | None = None

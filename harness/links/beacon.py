@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Final, TypeVar
 
 from harness.contracts import Address, LinkProbe
@@ -24,6 +25,8 @@ CONNECT_LIMIT_S: Final = 2.0
 MOMENT_S: Final = 0.05
 """How long a probe looks at a new connection before it pings. A proxy with nobody behind it hangs up by itself;
 a ping that it has not read by then would turn the polite end into a reset."""
+
+WHISPERS: Final = 4
 
 _WINDOW_MS: Final = 700
 _ENOUGH_BYTES: Final = 4_000_000
@@ -128,6 +131,33 @@ async def _ping_series(address: Address, slots: Sequence[float], limit_s: float)
         if transport is not None:
             transport.abort()
     return found
+
+
+class _Listener(asyncio.DatagramProtocol):
+    """Sets ``heard`` with the first datagram."""
+
+    def __init__(self) -> None:
+        self.heard = asyncio.Event()
+
+    def datagram_received(self, data: bytes, addr: object) -> None:
+        self.heard.set()
+
+
+async def whisper(address: Address, ping: bytes, limit_s: float, times: int = WHISPERS) -> bool:
+    """Whether a datagram is answered within ``limit_s``. It is sent several times, because datagrams get lost."""
+    transport, listener = await asyncio.get_running_loop().create_datagram_endpoint(
+        _Listener, remote_addr=(address.host, address.port)
+    )
+    try:
+        for _ in range(times):
+            transport.sendto(ping)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(listener.heard.wait(), limit_s / times)
+            if listener.heard.is_set():
+                return True
+        return False
+    finally:
+        transport.close()
 
 
 async def throughput_kbps(address: Address, limit_s: float) -> float:

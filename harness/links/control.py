@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from statistics import median
@@ -23,7 +23,7 @@ from harness.finishing import finish
 from harness.links import beacon
 from harness.links.api import ProxyState, ToxiproxyApi
 from harness.links.choose import LinkServer
-from harness.links.routes import STREAMS, Route, Trouble, steps
+from harness.links.routes import STREAMS, Route, Trouble, steps, ways
 from harness.model.topology import LinkProfile, Node, Topology
 
 Pair = tuple[str, str]
@@ -47,6 +47,8 @@ class LinkFleet:
         self._topology = topology
         self._prefix = prefix
         self._ports: tuple[Port, ...] = ()
+        self._whisper: tuple[Port, Callable[[Link], Address]] | None = None
+        self._then: Callable[[], Awaitable[None]] | None = None
         self._routes: dict[Link, tuple[Route, ...]] = {}
         self._beacons: dict[Pair, Route] = {}
         self._wishes: dict[Link, dict[tuple[str, str, str], Trouble]] = {}
@@ -72,6 +74,10 @@ class LinkFleet:
         carries the run's id and starts every name.
         Raises TestbedError, and leaves no proxy, when the server cannot have it so.
         """
+        whispers = [port for port in ports if port.protocol == "udp" and port.ping]
+        ports = [port for port in ports if port.protocol == "tcp"]
+        if not ports:
+            raise TestbedError("the target has no port that speaks TCP, which links are probed over; give it one")
         for name in (prefix, *(port.name for port in ports)):
             if not _SAFE_NAME.fullmatch(name):  # names become parts of URLs
                 raise TestbedError(
@@ -79,6 +85,8 @@ class LinkFleet:
                 )
         fleet = cls(server, topology, prefix)
         fleet._ports = tuple(ports)
+        if whispers:
+            fleet._whisper = whispers[0], lambda link: listen_at(link.source, link.target, whispers[0])
         for source, node in ((s, n) for s in topology.region_ids for n in topology.nodes if n.region != s):
             base = topology.between(source, node.region)
             fleet._routes[Link(source, node)] = tuple(
@@ -174,6 +182,17 @@ class LinkFleet:
             pairs = dict.fromkeys((link.source, link.target.region) for link in links)
             wanted += [self._beacons[pair].under(self._pair_troubles(pair)) for pair in pairs]
             await self._agree(now, wanted)
+            if self._then is not None:
+                await self._then()
+
+    def then(self, act: Callable[[], Awaitable[None]]) -> None:
+        """Do that, too, whenever a trouble began or ended: for what the link server does not carry."""
+        self._then = act
+
+    def ways(self, link: Link) -> dict[str, tuple[int, int] | None]:
+        """What datagrams on ``link`` suffer now; see ``routes.ways``."""
+        troubles = self._troubles(link)
+        return ways(self._routes[link][0].profile_under(troubles), troubles)
 
     async def _agree(self, now: Mapping[str, ProxyState], wanted: Iterable[ProxyState]) -> None:
         jobs: list[Callable[[], None]] = []
@@ -200,7 +219,14 @@ class LinkFleet:
     async def probe(self, link: Link, limit_s: float = 1.0) -> LinkProbe:
         route = self._routes[link][0]
         limit_s = max(limit_s, _patience_s(route.profile_under(self._troubles(link))))
-        return await beacon.probe(route.listen, self._ports[0].ping, limit_s)
+        probing = beacon.probe(route.listen, self._ports[0].ping, limit_s)
+        if self._whisper is None:
+            return await probing
+        port, at = self._whisper
+        found, heard = await asyncio.gather(probing, beacon.whisper(at(link), port.ping, limit_s))
+        if heard == (found.state == "open"):
+            return found
+        return LinkProbe("half", None, f"streams: {found.state}; datagrams: {'open' if heard else 'silent'}")
 
     async def rtt_ms(self, source: str, target: str, samples: int = 16) -> float:
         connections = max(1, min(samples, 16))

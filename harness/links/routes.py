@@ -49,6 +49,14 @@ class Route:
         return shapes[-1] if shapes else self.base
 
 
+def ways(profile: LinkProfile, troubles: Sequence[Trouble]) -> dict[str, tuple[int, int] | None]:
+    """What datagrams suffer, ``up`` and ``down``: delay and jitter in ms, None where the link is cut in any manner. A
+    bandwidth does not hold for them."""
+    cuts = {toxic.stream for trouble in troubles for toxic in _cut(trouble)}
+    shut = any(trouble.kind == "refuse" for trouble in troubles)
+    return {way: None if shut or STREAMS[way] in cuts else share for way, share in _shares(profile).items()}
+
+
 def steps(api: ToxiproxyApi, now: ProxyState, wanted: ProxyState) -> Iterator[Callable[[], None]]:
     """The calls that turn ``now`` into ``wanted``: closed first and opened last, so that nothing leaks in between."""
     have, want = ({toxic.name: toxic for toxic in state.toxics} for state in (now, wanted))
@@ -67,12 +75,16 @@ def steps(api: ToxiproxyApi, now: ProxyState, wanted: ProxyState) -> Iterator[Ca
 
 def _network(profile: LinkProfile) -> Iterator[Toxic]:
     """A profile as toxics, split over the two directions; the API takes whole ms only."""
-    rtt_ms, jitter_ms = round(profile.rtt_ms), int(profile.jitter_ms)
-    shares = {"up": (rtt_ms // 2, jitter_ms // 2), "down": (rtt_ms - rtt_ms // 2, jitter_ms - jitter_ms // 2)}
-    for way, (latency_ms, way_jitter_ms) in shares.items():
+    for way, (latency_ms, way_jitter_ms) in _shares(profile).items():
         yield _toxic("base-latency", way, "latency", latency=latency_ms, jitter=way_jitter_ms)
         if profile.bandwidth_kbps:
             yield _toxic("base-bandwidth", way, "bandwidth", rate=profile.bandwidth_kbps)
+
+
+def _shares(profile: LinkProfile) -> dict[str, tuple[int, int]]:
+    """Each direction's part of latency and jitter."""
+    rtt_ms, jitter_ms = round(profile.rtt_ms), int(profile.jitter_ms)
+    return {"up": (rtt_ms // 2, jitter_ms // 2), "down": (rtt_ms - rtt_ms // 2, jitter_ms - jitter_ms // 2)}
 
 
 def _cut(trouble: Trouble) -> Iterator[Toxic]:

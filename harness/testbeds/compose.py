@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from ipaddress import IPv4Network
@@ -23,7 +23,7 @@ from harness.errors import MissingPower, TestbedError, UsageError
 from harness.links.choose import PREFERENCES, ProcessHandle, open_server
 from harness.links.control import LinkFleet
 from harness.model.topology import Node, Topology
-from harness.testbeds import faketime
+from harness.testbeds import datagrams, faketime
 from harness.testbeds.clocks import NodeClocks
 from harness.testbeds.containers import composing, driving, images, subnets, sweeping
 from harness.testbeds.containers.engine import Engine
@@ -39,7 +39,7 @@ from harness.testbeds.starting import READY_LIMIT_S, verified_while
 from harness.testbeds.undoing import undo_all
 
 _INSIDE: Final = Path(__file__).parent / "inside"
-_PROGRAMS: Final = ("wires.py", "packets.py", "clocks.py")
+_PROGRAMS: Final = ("wires.py", "packets.py", "clocks.py", "datagrams.py")
 _ECHO: Final = Path(__file__).parents[1] / "links" / "echo.py"
 _CLASHES: Final = 5
 """So often another subnet is tried: somebody else may be creating networks at the same moment."""
@@ -194,7 +194,25 @@ class ComposeTestbed:
             beacons={region: self._subnets.beacon(region) for region in self.topology.region_ids},
             prefix=composing.project(self.run_id),
         )
+        if datagrams.wanted(self.target.ports):
+            await self._carry_datagrams()
         self.packets = PacketFilter(self.links, self.target.ports, self._subnets.behind, self._tell_filter)
+
+    async def _carry_datagrams(self) -> None:
+        program = ("python3", f"{composing.INSIDE}/datagrams.py")
+        files = {
+            f"{composing.INSIDE}/routes.json": datagrams.routes(self.topology, self.target.ports, self._subnets.reach),
+            f"{composing.INSIDE}/ways.json": datagrams.ways(self.links),
+        }
+        wires = self._containers["wires"]
+        await asyncio.to_thread(put, self._engine, wires, {path: text.encode() for path, text in files.items()})
+        await self._engine.run(wires.exec_run, [*program, "serve", composing.INSIDE], detach=True)
+
+        async def tell(ways: str) -> None:
+            await self._in_wires(*program, "tell", composing.INSIDE, ways)
+
+        await _until_done(partial(tell, datagrams.ways(self.links)))
+        datagrams.follow(self.links, tell)
 
     async def _tell_filter(self, *words: str) -> str:
         return await self._in_wires("python3", f"{composing.INSIDE}/packets.py", *words)
@@ -307,6 +325,18 @@ class ComposeTestbed:
 
 def _service_name(container: Any) -> str:
     return str(container.attrs["Labels"]["com.docker.compose.service"])
+
+
+async def _until_done(act: Callable[[], Awaitable[None]], limit_s: float = 10.0) -> None:
+    """Try again until it works; raises the last TestbedError."""
+    deadline = time.monotonic() + limit_s
+    while True:
+        try:
+            return await act()
+        except TestbedError:
+            if time.monotonic() > deadline:
+                raise
+        await asyncio.sleep(0.05)
 
 
 async def _starts_nothing(name: str, argv: Sequence[str], log: Path) -> ProcessHandle:

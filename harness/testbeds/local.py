@@ -21,10 +21,11 @@ from harness.links.beacon import Beacon
 from harness.links.choose import open_server
 from harness.links.control import LinkFleet
 from harness.model.topology import Node, Topology
-from harness.testbeds import faketime, leftovers, local_filter, namespaces
+from harness.testbeds import datagrams, faketime, leftovers, local_filter, namespaces
 from harness.testbeds.addresses import AddressPlan, take_addresses
 from harness.testbeds.clocks import NodeClocks
 from harness.testbeds.inside.clocks import tell
+from harness.testbeds.inside.datagrams import tell as tell_datagrams
 from harness.testbeds.leases import Lease
 from harness.testbeds.leftovers import drop_node_data
 from harness.testbeds.nodes import LocalNodes
@@ -143,7 +144,7 @@ class LocalTestbed:
         self.measurements["link_server"] = {"kind": server.kind, "version": server.version, "url": server.url}
         self._say(f"links: {server.kind} {server.version} at {server.url}")
         if "packets" in self.powers:
-            await local_filter.serve(supervisor, self._plan.aliases(), self.folder / "packets.log")
+            await local_filter.serve(supervisor, "packets", self._plan.aliases(), self.folder / "packets.log")
         beacons = {region: self._plan.beacon(region) for region in self.topology.region_ids}
         for address in beacons.values():
             beacon = await Beacon.open(address)
@@ -159,8 +160,22 @@ class LocalTestbed:
             prefix=self._prefix,
         )
         self._undo.push_async_callback(self.links.close)
+        if datagrams.wanted(self.target.ports):
+            await self._carry_datagrams(supervisor)
         if "packets" in self.powers:
             self.packets = PacketFilter(self.links, self.target.ports, self._plan.behind, local_filter.tell)
+
+    async def _carry_datagrams(self, supervisor: Supervisor) -> None:
+        folder = self.folder / "datagrams"
+        folder.mkdir(exist_ok=True)
+        (folder / "routes.json").write_text(datagrams.routes(self.topology, self.target.ports, self._plan.reach))
+        (folder / "ways.json").write_text(datagrams.ways(self.links))
+        await local_filter.serve(supervisor, "datagrams", (str(folder),), self.folder / "datagrams.log")
+
+        async def tell(ways: str) -> None:
+            tell_datagrams(folder, ways)
+
+        datagrams.follow(self.links, tell)
 
     def _behind(self, region: str, node: Node) -> dict[str, Address]:
         """Where a link finds its node."""

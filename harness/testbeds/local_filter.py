@@ -12,24 +12,25 @@ from typing import Final
 from harness.errors import TestbedError
 from harness.testbeds.processes import Supervisor, last_lines
 
-_PROGRAM: Final = Path(__file__).parent / "inside" / "packets.py"
+_INSIDE: Final = Path(__file__).parent / "inside"
 _START_LIMIT_S: Final = 10.0
 
 
-async def serve(supervisor: Supervisor, aliases: Sequence[str], log: Path) -> None:
-    """Start what the filter needs beside it. Raises TestbedError with its last words when it does not start."""
-    process = await supervisor.start("packets", (sys.executable, "-u", str(_PROGRAM), "serve", *aliases), log)
+async def serve(supervisor: Supervisor, name: str, words: Sequence[str], log: Path) -> None:
+    """Start ``inside/<name>.py serve``. Raises TestbedError with its last words when it does not start."""
+    program = str(_INSIDE / f"{name}.py")
+    process = await supervisor.start(name, (sys.executable, "-u", program, "serve", *words), log)
     deadline = time.monotonic() + _START_LIMIT_S
     while "serving" not in last_lines(log):
         if process.state() == "dead" or time.monotonic() > deadline:
-            raise TestbedError(f"the packet filter did not start ({process.exit or 'too slow'}):\n{last_lines(log)}")
+            raise TestbedError(f"inside/{name}.py did not start ({process.exit or 'too slow'}):\n{last_lines(log)}")
         await asyncio.sleep(0.02)
 
 
 async def tell(*words: str) -> str:
     """Run ``inside/packets.py`` and return what it prints. Raises TestbedError."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, str(_PROGRAM), *words,
+        sys.executable, str(_INSIDE / "packets.py"), *words,
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
     said = (await process.communicate())[0].decode(errors="replace").strip()

@@ -37,7 +37,7 @@ class PacketFilter:
         tell: Callable[..., Awaitable[str]],
     ) -> None:
         self._links = links
-        self._port = ports[0].name
+        self._port = next(port.name for port in ports if port.protocol == "tcp")
         self._behind = behind
         self._tell = tell
         self._wishes: dict[Link, dict[tuple[str, str, str], Trouble]] = {link: {} for link in links.all}
