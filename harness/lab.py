@@ -134,7 +134,7 @@ class Clocks(Protocol):
     async def ahead_s(self, node_id: str) -> tuple[float, float]:
         """How many seconds the node's clock is ahead of ours, as the node itself says: at least, at most.
 
-        Raises OSError, TimeoutError or an OperationError when it does not say.
+        Raises Refused when it does not say.
         """
 
 

@@ -39,7 +39,7 @@ async def lab(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Any]:
 ASK = """
 import socket, sys
 line = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-line.settimeout(1.0)
+line.settimeout(0.5)
 for host in sys.argv[1:]:
     for _ in range(2):
         try:

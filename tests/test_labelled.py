@@ -42,11 +42,25 @@ def test_labels_may_be_a_list() -> None:
     assert read(services(db=listed)).members[0].ports == {"sql": 5432}
 
 
+def test_a_port_may_speak_udp() -> None:
+    labels = GOOD["labels"] | {"rift.port.gossip": "7946/udp"}
+    (member,) = read(services(db=GOOD | {"labels": labels})).members
+    assert (member.ports, member.udp) == ({"sql": 5432, "gossip": 7946}, frozenset({"gossip"}))
+
+
+PROBED = "links are probed over TCP"
+FIFTY = "service db: label rift.port.sql is 'fifty'; write a port, 1 to 65535, /udp behind it for UDP"
+
+
 @pytest.mark.parametrize(
     ("changed", "problem"),
     [
         ({"rift.region": None}, "service db: label rift.region is missing"),
-        ({"rift.port.sql": "fifty"}, "service db: label rift.port.sql is 'fifty'; write a port, 1 to 65535"),
+        ({"rift.port.sql": "fifty"}, FIFTY),
+        (
+            {"rift.port.sql": "5432/udp"},
+            "service db: label rift.port.sql is first and speaks UDP; links are probed over TCP",
+        ),
         ({"rift.port.sql": None}, 'service db: no label rift.port.<name>, e.g. rift.port.client: "5432"'),
         ({"rift.ready": "soon"}, "service db: label rift.ready is 'soon'; write tcp or http:/path"),
         ({"rift.regoin": "east"}, "service db: unknown label rift.regoin"),

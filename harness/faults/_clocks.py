@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from harness.contracts import Aim, Lab, Symptom
-from harness.errors import OperationError
+from harness.errors import Refused
 from harness.faults._held import each, held, owner_of
 from harness.faults._nodes import each_node
 from harness.model.seeds import Rng
@@ -51,8 +51,8 @@ async def read(lab: Lab, node: str) -> Reading:
     """Ask the node what time it is."""
     try:
         return Reading(*await lab.clocks.ahead_s(node))
-    except (OSError, TimeoutError, OperationError) as error:
-        return Reading(problem=f"does not say what time it is ({error or type(error).__name__})")
+    except Refused as error:
+        return Reading(problem=f"does not say what time it is ({error})")
 
 
 @dataclass

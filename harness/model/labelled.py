@@ -35,12 +35,14 @@ _REPLACED: Final = frozenset(
 
 @dataclass(frozen=True)
 class Member:
-    """One service that is a node. ``body`` is the rest of it, as the file has it."""
+    """One service that is a node. ``udp`` names those of its ``ports`` that speak UDP; ``body`` is the rest of it, as
+    the file has it."""
 
     service: str
     region: str
     node: str
     ports: Mapping[str, int]
+    udp: frozenset[str]
     ping: bytes
     ready: str
     data: str
@@ -99,8 +101,11 @@ def _problems(name: str, service: Mapping[str, Any], labels: Mapping[str, str]) 
     if not ports:
         found.append(f'service {name}: no label rift.port.<name>, e.g. rift.port.client: "5432"')
     for label, text in ports.items():
-        if not text.isdigit() or not 0 < int(text) <= 0xFFFF:
-            found.append(f"service {name}: label {label} is {text!r}; write a port, 1 to 65535")
+        number, _, protocol = text.partition("/")
+        if not number.isdigit() or not 0 < int(number) <= 0xFFFF or protocol not in ("", "tcp", "udp"):
+            found.append(f"service {name}: label {label} is {text!r}; write a port, 1 to 65535, /udp behind it for UDP")
+    if ports and next(iter(ports.values())).endswith("/udp"):
+        found.append(f"service {name}: label {next(iter(ports))} is first and speaks UDP; links are probed over TCP")
     ready = labels.get("rift.ready", "tcp")
     if ready != "tcp" and not ready.startswith("http:/"):
         found.append(f"service {name}: label rift.ready is {ready!r}; write tcp or http:/path")
@@ -119,14 +124,16 @@ def _remarks(name: str, service: Mapping[str, Any]) -> list[str]:
 
 
 def _member(name: str, service: Mapping[str, Any], labels: Mapping[str, str]) -> Member:
-    ports = {label.removeprefix("rift.port."): int(text) for label, text in labels.items() if "rift.port." in label}
+    texts = {label.removeprefix("rift.port."): text for label, text in labels.items() if "rift.port." in label}
+    ports = {port: int(text.partition("/")[0]) for port, text in texts.items()}
+    udp = frozenset(port for port, text in texts.items() if text.endswith("/udp"))
     ping = labels.get("rift.ping", "").encode().decode("unicode_escape").encode("latin-1")
     ready = labels.get("rift.ready", "tcp")
     if not ping and ready.startswith("http:"):
         ping = f"GET {ready.removeprefix('http:')} HTTP/1.1\r\nHost: rift\r\n\r\n".encode()
     body = {key: value for key, value in service.items() if key in _TAKEN_OVER - {"labels"}}
     data = labels.get("rift.data") or next(iter(named_volumes(service).values()), "")
-    return Member(name, labels["rift.region"], labels["rift.node"], ports, ping, ready, data, body)
+    return Member(name, labels["rift.region"], labels["rift.node"], ports, udp, ping, ready, data, body)
 
 
 def named_volumes(service: Mapping[str, Any]) -> dict[str, str]:
@@ -154,6 +161,6 @@ def _together(members: list[Member]) -> list[str]:
         if member.node in taken:
             found.append(f"services {taken[member.node]} and {member.service} both say rift.node: {member.node}")
         taken.setdefault(member.node, member.service)
-        if member.ports != members[0].ports:
+        if (member.ports, member.udp) != (members[0].ports, members[0].udp):
             found.append(f"service {member.service} has other ports than {members[0].service}; give all the same names")
     return found

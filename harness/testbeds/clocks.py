@@ -45,8 +45,11 @@ class NodeClocks:
         if not isinstance(self._target, TellsTime):
             raise Refused(f"target {self._target.name} does not tell its time")
         began_s = time.time()
-        async with asyncio.timeout(_ANSWER_LIMIT_S):
-            least, most = await self._target.clock(seat)
+        try:
+            async with asyncio.timeout(_ANSWER_LIMIT_S):
+                least, most = await self._target.clock(seat)
+        except Exception as error:  # whatever the target's own client raises, the node did not say
+            raise Refused(f"{seat.node.id}: {error or type(error).__name__}") from error
         # The node looked at its clock at some moment between the question and the answer.
         return least - time.time(), most - began_s
 
