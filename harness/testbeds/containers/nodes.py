@@ -100,8 +100,11 @@ class ContainerNodes:
 
     async def files(self, node_id: str) -> int:
         data = self._service_of(self._seats[node_id].node).data
-        argv = ("find", data, "-type", "f", "-printf", "x")
-        return len(await self._helpers.run(argv, volumes_from=[self._containers[node_id].id]))
+        argv = ("sh", "-c", 'find "$0" -type f | wc -l', data)  # a number: no answer must never count as no files
+        said = await self._helpers.run(argv, volumes_from=[self._containers[node_id].id])
+        if not said.strip().isdigit():
+            raise TestbedError(f"{node_id}: its files could not be counted: {said.strip() or 'nothing was said'}")
+        return int(said)
 
     async def disconnect(self, node_id: str) -> None:
         async with self._locks[node_id]:
