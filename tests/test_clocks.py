@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import secrets
 from collections.abc import AsyncIterator
@@ -62,7 +63,9 @@ async def test_a_clock_moves_without_a_restart_stays_off_over_one_and_leaves_not
         assert abs(await off_s(lab, "n1") + 1000) < 1, "what another asked for is not undone"
         await lab.clocks.restore(["n1", "n2", "n3"])
         assert abs(await off_s(lab, "n1")) < 1
-    assert {name for name in set(os.listdir("/dev/shm")) - before if "faketime" in name} == set()
+    async with asyncio.timeout(10):  # a trial of somebody else's may have something there for a moment
+        while any("faketime" in name for name in set(os.listdir("/dev/shm")) - before):  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
 
 
 @can_be_moved
