@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -63,3 +64,15 @@ async def test_a_datagram_crosses_the_border_over_the_link_and_by_no_other_way(l
         assert in_container(lab._engine, container, *ask) == (0, "")
     finally:
         await lab.links.restore(lab.links.all)
+
+
+@on_one_loop
+async def test_the_end_of_what_carries_datagrams_is_noticed_and_told(lab: Any) -> None:
+    """The last test of this lab: there is no way back."""
+    assert lab.lost() == ""
+    code, said = in_container(lab._engine, lab._containers["wires"], "sh", "-c", "kill $(cat /rift/pid)")
+    assert code == 0, said
+    async with asyncio.timeout(20):
+        while not lab.lost():  # noqa: ASYNC110  (a container sets no event here)
+            await asyncio.sleep(0.1)
+    assert lab.lost().startswith("wires")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import secrets
+import signal
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -203,6 +205,18 @@ async def answers_of(lab: Any, count: int) -> int:
         *(whisper(lab.seat("east", "n2").reach["gossip"], b"who?", 1.5, times=1) for _ in range(count))
     )
     return sum(found)
+
+
+async def test_the_end_of_what_carries_datagrams_is_noticed(tmp_path: Path) -> None:
+    async with LocalTestbed(PAIR, Gossip(), tmp_path, f"udp-{secrets.token_hex(4)}", seed=7) as lab:
+        assert lab.lost() == ""
+        os.kill(int((tmp_path / "datagrams" / "pid").read_text()), signal.SIGKILL)
+        async with asyncio.timeout(10):
+            while not lab.lost():  # noqa: ASYNC110  (another process sets no event here)
+                await asyncio.sleep(0.02)
+        assert "inside/datagrams.py is gone" in lab.lost()
+        with pytest.raises(OSError):  # noqa: PT011 - whatever the system calls it
+            await lab.links.refuse(lab.links.all)
 
 
 def test_what_datagrams_suffer_follows_from_the_links_troubles() -> None:

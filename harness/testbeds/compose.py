@@ -206,7 +206,9 @@ class ComposeTestbed:
         }
         wires = self._containers["wires"]
         await asyncio.to_thread(put, self._engine, wires, {path: text.encode() for path, text in files.items()})
-        await self._engine.run(wires.exec_run, [*program, "serve", composing.INSIDE], detach=True)
+        # Its end is the container's end, and its last words are in the container's log: somebody must notice.
+        script = f"{' '.join(program)} serve {composing.INSIDE} >/proc/1/fd/1 2>&1; kill -INT 1"
+        await self._engine.run(wires.exec_run, ["sh", "-c", script], detach=True)
 
         async def tell(ways: str) -> None:
             await self._in_wires(*program, "tell", composing.INSIDE, ways)

@@ -89,6 +89,8 @@ class LocalTestbed:
             self.powers |= {"packets"}
         if clocks:
             self.powers |= {"clocks"}
+        self._beside: dict[str, Process] = {}
+        """What works beside the link server."""
         self._plan: AddressPlan
         self._seating: Seating
 
@@ -144,7 +146,9 @@ class LocalTestbed:
         self.measurements["link_server"] = {"kind": server.kind, "version": server.version, "url": server.url}
         self._say(f"links: {server.kind} {server.version} at {server.url}")
         if "packets" in self.powers:
-            await local_filter.serve(supervisor, "packets", self._plan.aliases(), self.folder / "packets.log")
+            self._beside["packets"] = await local_filter.serve(
+                supervisor, "packets", self._plan.aliases(), self.folder / "packets.log"
+            )
         beacons = {region: self._plan.beacon(region) for region in self.topology.region_ids}
         for address in beacons.values():
             beacon = await Beacon.open(address)
@@ -170,7 +174,8 @@ class LocalTestbed:
         folder.mkdir(exist_ok=True)
         (folder / "routes.json").write_text(datagrams.routes(self.topology, self.target.ports, self._plan.reach))
         (folder / "ways.json").write_text(datagrams.ways(self.links))
-        await local_filter.serve(supervisor, "datagrams", (str(folder),), self.folder / "datagrams.log")
+        log = self.folder / "datagrams.log"
+        self._beside["datagrams"] = await local_filter.serve(supervisor, "datagrams", (str(folder),), log)
 
         async def tell(ways: str) -> None:
             tell_datagrams(folder, ways)
@@ -211,10 +216,13 @@ class LocalTestbed:
         return await leader_of(self.target, self.seats())
 
     def lost(self) -> str:
-        """Empty while the link server runs, else what happened to it."""
+        """Empty while the link server and what works beside it run, else what happened."""
         server = self._link_server
-        log = f"see the end of {self.folder}/link*.log" if server.owned else "start it again, and run again"
-        return f"{server} is gone; {log}" if server.gone else ""
+        if server.gone:
+            log = f"see the end of {self.folder}/link*.log" if server.owned else "start it again, and run again"
+            return f"{server} is gone; {log}"
+        dead = [name for name, process in self._beside.items() if process.state() == "dead"]
+        return f"inside/{dead[0]}.py is gone; see the end of {self.folder}/{dead[0]}.log" if dead else ""
 
     @property
     def logs(self) -> dict[str, Path]:

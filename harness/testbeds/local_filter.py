@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Final
 
 from harness.errors import TestbedError
-from harness.testbeds.processes import Supervisor, last_lines
+from harness.testbeds.processes import Process, Supervisor, last_lines
 
 _INSIDE: Final = Path(__file__).parent / "inside"
 _START_LIMIT_S: Final = 10.0
 
 
-async def serve(supervisor: Supervisor, name: str, words: Sequence[str], log: Path) -> None:
+async def serve(supervisor: Supervisor, name: str, words: Sequence[str], log: Path) -> Process:
     """Start ``inside/<name>.py serve``. Raises TestbedError with its last words when it does not start."""
     program = str(_INSIDE / f"{name}.py")
     process = await supervisor.start(name, (sys.executable, "-u", program, "serve", *words), log)
@@ -25,6 +25,7 @@ async def serve(supervisor: Supervisor, name: str, words: Sequence[str], log: Pa
         if process.state() == "dead" or time.monotonic() > deadline:
             raise TestbedError(f"inside/{name}.py did not start ({process.exit or 'too slow'}):\n{last_lines(log)}")
         await asyncio.sleep(0.02)
+    return process
 
 
 async def tell(*words: str) -> str:
