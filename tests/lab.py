@@ -129,8 +129,9 @@ async def _asked(address: Address, question: bytes) -> float:
 
 @asynccontextmanager
 async def open_lab(folder: Path, topology: Topology = SQUARE) -> AsyncIterator[LocalTestbed]:
-    clocks = not faketime.refused()
-    async with LocalTestbed(topology, Echo(), folder, f"lab-{secrets.token_hex(4)}", seed=7, clocks=clocks) as lab:
+    """Up even on a machine that is too busy for exact latencies: what faults do is asked for here, not that."""
+    run_id, clocks = f"lab-{secrets.token_hex(4)}", not faketime.refused()
+    async with LocalTestbed(topology, Echo(), folder, run_id, 7, exact_links=False, clocks=clocks) as lab:
         yield lab
 
 
