@@ -31,11 +31,13 @@ from harness.checkers.recovery import Recovery
 from harness.checkers.stats import Stats
 from harness.contracts import Fault, Seat, Shape, Target, Testbed, Workload
 from harness.errors import MissingPower, OperationError, RiftError
+from harness.failovers import HandsOver, Measures, Paced
 from harness.generators import Generator, any_of, clients, stagger, time_limit
 from harness.generators.simulate import schedule_hash
 from harness.guard import guard
 from harness.journal import Journal
 from harness.ledger import Ledger
+from harness.model.claims import Objectives
 from harness.model.clock import NS_PER_S, Clock, MonotonicClock
 from harness.model.op import INVOKE, Op
 from harness.model.plan import Plan
@@ -44,6 +46,7 @@ from harness.model.seeds import Rng
 from harness.model.topology import Topology
 from harness.model.verdict import Valid, Verdict
 from harness.nemesis import Nemesis, Timeline, schedule
+from harness.runbooks import steps
 from harness.runner import Runner, first_error, lag_ms
 from harness.scenarios import Drives
 from harness.stage import LiveStage
@@ -52,6 +55,7 @@ from harness.testbeds.opening import lacks, offers, open_testbed
 from harness.traits import TRAITS, lacking
 
 AS_FAST_AS_POSSIBLE_S = 1e-9
+LEADER_EVERY_S = 0.1
 LATE_MS = 50.0
 """A dispatch this late at the 99th percentile is no longer noise beside cross-region latencies."""
 
@@ -88,24 +92,29 @@ class Parts:
                 raise MissingPower(f"fault {fault.name} finds no victim in topology {self.topology.name}")
         self.shape = Shape(plan.clients, plan.rate_hz, plan.time_limit_s, self.topology.region_ids, plan.keys)
         self._root = root = Rng(plan.seed)
-        self.timeline = Timeline(
-            schedule(
-                list(self.faults.values()),
-                self.topology,
-                root.child("nemesis"),
-                every_s=plan.fault_every_s,
-                for_s=plan.fault_for_s,
-                time_limit_s=plan.time_limit_s,
-            ),
-            until_ns=round(plan.time_limit_s * NS_PER_S),
-        )
+        self.timeline = Timeline(self._strikes(root.child("nemesis")), until_ns=round(plan.time_limit_s * NS_PER_S))
         self.main: Generator
         if isinstance(self.workload, Drives):
             return  # it hands out no schedule
         gap_s = 1.0 / plan.rate_hz if plan.rate_hz else AS_FAST_AS_POSSIBLE_S
         work = self.workload.generator(root.child("workload"), self.shape)
-        work = stagger(root.child("stagger"), gap_s, work) if plan.rate_hz else work
+        paced = isinstance(self.workload, Paced) and self.workload.paced
+        work = stagger(root.child("stagger"), gap_s, work) if plan.rate_hz and not paced else work
         self.main = any_of(clients(time_limit(plan.time_limit_s, work)), self.timeline)
+
+    def _strikes(self, rng: Rng) -> tuple[Op, ...]:
+        """What the nemesis does and when: the steps of a drill, or faults dealt from a deck."""
+        plan = self.plan
+        if plan.drill is not None:
+            return steps(plan.drill, self.faults[plan.drill.fault], self.topology, rng)
+        return schedule(
+            list(self.faults.values()),
+            self.topology,
+            rng,
+            every_s=plan.fault_every_s,
+            for_s=plan.fault_for_s,
+            time_limit_s=plan.time_limit_s,
+        )
 
     def final(self, done: int) -> Generator | None:
         """What clients do after everything healed, when they did ``done`` operations before."""
@@ -200,11 +209,14 @@ async def _run(parts: Parts, folder: RunFolder, watcher: Watcher, link_server_ur
                 stage = LiveStage(testbed, parts.target, journal, ledger, clock, Rng(plan.seed).child("scenario"), say)
                 await _drive(testbed, parts, stage, parts.workload, folder, measurements, say)
                 return
-            nemesis = Nemesis(testbed, parts.faults, ledger, clock, say)
+            nemesis = Nemesis(testbed, parts.faults, ledger, clock, say, _hand_over(testbed, parts.target))
             runner = _runner(testbed, parts, journal, clock, nemesis)
 
             async def whole() -> None:
-                await _while_guarded(runner.run(parts.main), _tick(runner, watcher))
+                watches = [_tick(runner, watcher)]
+                if plan.drill is not None and isinstance(parts.target, Leads):
+                    watches.append(_note_leaders(testbed, runner))
+                await _while_guarded(runner.run(parts.main), *watches)
                 for op in nemesis.active:
                     await runner.note(op, nemesis.invoke)
                 await _recover(testbed, parts, say)
@@ -226,6 +238,13 @@ async def _run(parts: Parts, folder: RunFolder, watcher: Watcher, link_server_ur
     finally:
         ledger.close()
         journal.close()
+
+
+def _hand_over(testbed: Testbed, target: Target) -> Callable[[str], Awaitable[None]] | None:
+    """How to move the leadership to a node, when the target knows how."""
+    if not isinstance(target, HandsOver):
+        return None
+    return lambda node_id: target.hand_over(testbed.seats(), node_id)
 
 
 def _runner(testbed: Testbed, parts: Parts, journal: Journal, clock: Clock, nemesis: Nemesis) -> Runner:
@@ -313,6 +332,18 @@ async def _tick(runner: Runner, watcher: Watcher) -> None:
         watcher.tick(time.monotonic() - began, dict(runner.counts))
 
 
+async def _note_leaders(testbed: Testbed, runner: Runner) -> None:
+    """Journal who leads, whenever that changes, as the nodes themselves say."""
+    known: str | None = ""
+    while True:
+        leader = await testbed.leader()
+        if leader != known:
+            known = leader
+            region = testbed.topology.node(leader).region if leader is not None else ""
+            await runner.note(Op(type=INVOKE, f="leader", key=leader, value={"node": leader, "region": region}))
+        await asyncio.sleep(LEADER_EVERY_S)
+
+
 async def _recover(testbed: Testbed, parts: Parts, say: Callable[[str], None]) -> None:
     """Put links and nodes as they should be, and wait until every node serves, within the plan's limit.
 
@@ -358,20 +389,26 @@ async def _missing(target: Target, seat: Seat) -> str:
 def judge_run(run: Run, limit_s: float = LIMIT_S) -> tuple[Verdict, ...]:
     """What the checkers say about a run's history, each within ``limit_s`` seconds; starts nothing.
 
-    A finding about a promise that the target does not make is reported and changes no outcome; when it was the only
+    A finding about a promise that the target does not make is reported and changes no outcome, and what is measured is
+    judged where somebody promised a number; when it was the only
     promise, nothing is called true, because nothing was judged. When the history itself is unsound nothing is decided,
     and when the run did not finish nothing is called true.
     """
     parts = Parts(run.plan)
     claims = parts.target.claims.consistency if run.plan.claims is None else run.plan.claims
+    objectives = parts.target.claims.objectives if run.plan.objectives is None else run.plan.objectives
     claimed = parts.workload.promise in claims
     driven = isinstance(parts.workload, Drives)
+    checkers = [_against(objectives, checker) for checker in parts.workload.checkers()]
     verdicts = [
-        verdict if claimed else msgspec.structs.replace(verdict, judged=False)
-        for verdict in (judge_together if driven else judge)(run.history, parts.workload.checkers(), limit_s)
+        verdict if claimed or isinstance(checker, Measures) else msgspec.structs.replace(verdict, judged=False)
+        for checker, verdict in zip(
+            checkers, (judge_together if driven else judge)(run.history, checkers, limit_s), strict=True
+        )
     ]
-    common = judge(run.history, _for_scenarios() if driven else _common(run.plan.faults), limit_s)
-    if not claimed:
+    watching = _for_scenarios() if driven else [_against(objectives, each) for each in _common(run.plan.faults)]
+    common = judge(run.history, watching, limit_s)
+    if not (claimed or any(verdict.judged for verdict in verdicts)):
         common = [msgspec.structs.replace(v, judged=False) if v.valid is Valid.TRUE else v for v in common]
     verdicts += common if driven else [*common, kept_up(run.measurements)]
     sanity = Assumptions().check(run.history)
@@ -381,6 +418,10 @@ def judge_run(run: Run, limit_s: float = LIMIT_S) -> tuple[Verdict, ...]:
         why = f"the run did not finish ({run.state}{': ' + run.problem if run.problem else ''})"
         return tuple(_unknown(verdict, why) if verdict.valid is Valid.TRUE else verdict for verdict in verdicts)
     return tuple(verdicts)
+
+
+def _against(objectives: Objectives, checker: Any) -> Any:
+    return checker.against(objectives) if isinstance(checker, Measures) else checker
 
 
 def kept_up(measurements: dict[str, Any]) -> Verdict:

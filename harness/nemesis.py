@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 from msgspec import Struct, to_builtins
 
 from harness.contracts import Aim, Fault, Lab, Symptom
-from harness.errors import RiftError
+from harness.errors import OperationError, RiftError, UsageError
 from harness.generators.base import PENDING, Answer, Generator
 from harness.generators.context import Context
 from harness.ledger import Ledger
@@ -27,6 +27,9 @@ from harness.model.op import INVOKE, NEMESIS, Op
 from harness.model.seeds import Rng
 from harness.model.topology import Topology
 
+FAILBACK_ROOM_NS = 3 * NS_PER_S
+"""A failback that comes later than this before the end would not be seen through."""
+FAILBACK_LIMIT_S = 15.0
 HEAL_LIMIT_S = 10.0
 """How long the probes after a fault may still see it; leaders and connections need a moment to come back."""
 
@@ -57,25 +60,41 @@ def schedule(
         late_s, rng = rng.uniform(0.0, min(0.1 * every_s, time_limit_s - for_s - begin_s))
         id_ = f"f{len(planned) // 2 + 1}"
         aim = replace(aim, seed=rng.child(id_).seed >> 16)  # 48 bits, which every format can hold
-        planned.append(_op("start", fault, aim, id_, begin_s + late_s))
-        planned.append(_op("stop", fault, aim, id_, begin_s + late_s + for_s))
+        planned.append(strike("start", fault, aim, id_, begin_s + late_s))
+        planned.append(strike("stop", fault, aim, id_, begin_s + late_s + for_s))
         begin_s += max(every_s, for_s + 1.0)
     return tuple(planned)
 
 
-def _op(f: str, fault: Fault, aim: Aim, id_: str, at_s: float) -> Op:
+def strike(f: str, fault: Fault, aim: Aim, id_: str, at_s: float) -> Op:
+    """The nemesis operation that begins (``start``) or ends (``stop``) a fault, planned for ``at_s``."""
     value = {"id": id_, "aim": aim.says, "regions": list(aim.regions), "nodes": list(aim.nodes), "seed": aim.seed}
     if aim.follow:
         value["follow"] = aim.follow
     return Op(type=INVOKE, f=f, key=fault.name, value=value, time_ns=round(at_s * NS_PER_S))
 
 
+LEADERS_REGION = "leader's region"
+"""``Aim.follow`` of a fault on the region in which the leader is found when it strikes."""
+
+
+def aim_at(fault: Fault, topology: Topology, region: str) -> Aim:
+    """The fault's own aim at exactly that region. Raises UsageError when it has none."""
+    aims = fault.aims(topology)
+    for aim in aims:
+        if aim.regions == (region,) and not aim.follow:
+            return aim
+    known = ", ".join(sorted({aim.regions[0] for aim in aims if len(aim.regions) == 1})) or "none"
+    raise UsageError(f"fault {fault.name} has no aim at region {region!r} alone; its regions: {known}")
+
+
 class Timeline(Struct, frozen=True):
     """A generator that emits planned nemesis operations at their times, late ones as soon as the nemesis is free.
 
-    ``start`` and ``stop`` alternate in ``ops``. However late a fault begins to bite, it lasts as long as planned; one
-    that comes so late that it would end after ``until_ns`` is left out, with all that follow. ``lasts_ns`` and
-    ``stop_ns`` are about the fault that acts now.
+    ``start`` and ``stop`` alternate in ``ops``; a ``failback`` may follow. However late a fault begins to bite, it
+    lasts as long as planned, and so does the time from the end of its undoing to the failback; what comes so late that
+    it would end after ``until_ns`` is left out, with all that follow. ``lasts_ns`` and ``stop_ns`` are about the step
+    that goes on.
     """
 
     ops: tuple[Op, ...]
@@ -95,14 +114,19 @@ class Timeline(Struct, frozen=True):
                 return None
         else:
             at_ns = max(at_ns, self.stop_ns)
+        if first.f == "stop" and self.ops[1:] and self.ops[1].f == "failback":
+            lasts_ns = self.ops[1].time_ns - first.time_ns
+        if first.f == "failback" and at_ns + FAILBACK_ROOM_NS > self.until_ns:
+            return None
         ready = Op(type=INVOKE, f=first.f, key=first.key, value=first.value, process=NEMESIS, time_ns=at_ns)
         return ready, Timeline(self.ops[1:], self.until_ns, lasts_ns)
 
     def update(self, ctx: Context, event: Op) -> Generator:
-        if not self.lasts_ns or not event.is_nemesis or event.f != "start":
+        if not self.lasts_ns or not event.is_nemesis or event.f not in ("start", "stop") or event.type == INVOKE:
             return self
         applied_ns = event.value.get("applied_ns", 0) if isinstance(event.value, dict) else 0
-        return Timeline(self.ops, self.until_ns, 0, applied_ns + self.lasts_ns) if applied_ns else self
+        since_ns = applied_ns if event.f == "start" else event.time_ns
+        return Timeline(self.ops, self.until_ns, 0, since_ns + self.lasts_ns) if since_ns else self
 
 
 # --- the acting part ---------------------------------------------------------------------------------
@@ -120,31 +144,42 @@ class Nemesis:
     """Carries out nemesis operations on a lab and remembers what is broken."""
 
     def __init__(
-        self, lab: Lab, faults: Mapping[str, Fault], ledger: Ledger, clock: Clock, say: Callable[[str], None]
+        self,
+        lab: Lab,
+        faults: Mapping[str, Fault],
+        ledger: Ledger,
+        clock: Clock,
+        say: Callable[[str], None],
+        hand_over: Callable[[str], Awaitable[None]] | None = None,
     ) -> None:
+        self._hand_over = hand_over
         self._lab, self._faults, self._ledger, self._clock, self._say = lab, faults, ledger, clock, say
         self._active: dict[str, _Active] = {}
+        self._led: str | None = None
         self.busy = False
         """Whether a fault is being injected or undone right now."""
 
     @property
     def active(self) -> tuple[Op, ...]:
         """The ``stop`` operations that would end every fault that still acts, youngest first."""
-        return tuple(_op("stop", active.fault, active.aim, id_, 0.0) for id_, active in reversed(self._active.items()))
+        return tuple(
+            strike("stop", active.fault, active.aim, id_, 0.0) for id_, active in reversed(self._active.items())
+        )
 
     def touches(self, node: str) -> bool:
         """Whether a fault that acts now is aimed at ``node``."""
         return any(node in active.aim.nodes for active in self._active.values())
 
     async def invoke(self, op: Op) -> dict[str, Any]:
-        """Inject (``start``) or undo (``stop``) the fault; the answer is the completion's value.
+        """Inject (``start``) or undo (``stop``) the fault, or hand the leadership back (``failback``); the answer is
+        the completion's value.
 
         An error of the fault itself is an answer too: it did not bite, or it did not heal. Raises StoreError when the
         ledger cannot be written.
         """
         self.busy = True
         try:
-            return await (self._start(op) if op.f == "start" else self._stop(op))
+            return await {"start": self._start, "stop": self._stop, "failback": self._fail_back}[op.f](op)
         finally:
             self.busy = False
 
@@ -152,7 +187,7 @@ class Nemesis:
         id_, fault = op.value["id"], self._faults[op.key]
         says = {"id": id_, "aim": op.value["aim"], "regions": op.value["regions"], "nodes": op.value["nodes"]}
         try:
-            aim = await self._resolve(op.value)
+            aim = await self._resolve(fault, op.value)
         except LookupError as error:
             self._ledger.write(id_, fault=fault.name, state="skipped", effective=False, why=str(error), **_but_id(says))
             return says | {"effective": False, "why": str(error)}
@@ -202,14 +237,36 @@ class Nemesis:
         self._say(f"{active.fault.name}: healed" if not why else f"{active.fault.name}: NOT HEALED: {why}")
         return says | {"lifted_ns": lifted_ns, "healed": not why, "why": why}
 
-    async def _resolve(self, value: Mapping[str, Any]) -> Aim:
+    async def _fail_back(self, op: Op) -> dict[str, Any]:
+        """Hand the leadership to the node that led when the last fault struck; done when the nodes say so."""
+        says: dict[str, Any] = {"id": op.value["id"], "to": self._led or "", "done": False, "why": ""}
+        if self._hand_over is None or not self._led:
+            return says | {"why": "the target hands nothing over" if self._led else "nobody knows who led before"}
+        try:
+            async with asyncio.timeout(FAILBACK_LIMIT_S):
+                await self._hand_over(self._led)
+                while await self._lab.leader() != self._led:  # noqa: ASYNC110 - only asking tells
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            says["why"] = f"{self._led} did not lead again within {FAILBACK_LIMIT_S:g} s"
+        except (OperationError, RiftError, OSError) as error:
+            says["why"] = str(error) or type(error).__name__
+        says["done"] = not says["why"]
+        self._say(f"failback to {self._led}: " + (says["why"] or "done"))
+        return says
+
+    async def _resolve(self, fault: Fault, value: Mapping[str, Any]) -> Aim:
         aim = Aim(value["aim"], tuple(value["regions"]), tuple(value["nodes"]), seed=value.get("seed", 0))
-        if value.get("follow") != "leader":
+        if self._hand_over is not None:
+            self._led = await self._lab.leader()
+        if value.get("follow") not in ("leader", LEADERS_REGION):
             return aim
         for _ in range(20):
             leader = await self._lab.leader()
             if leader is not None:
                 region = self._lab.topology.node(leader).region
+                if value["follow"] == LEADERS_REGION:
+                    return replace(aim_at(fault, self._lab.topology, region), seed=aim.seed)
                 return replace(aim, says=f"{aim.says} ({leader} in {region})", nodes=(leader,), regions=(region,))
             await asyncio.sleep(0.1)
         raise LookupError("no node said that it leads within 2 s")

@@ -1,4 +1,4 @@
-"""How well each region was served, in quiet times and under each fault. A report; nobody promises it here.
+"""How well each region was served, in quiet times and under each fault. A report, unless an objective was set.
 
 An operation belongs to the region of the client that asked, and to every fault window in which it began.
 """
@@ -6,11 +6,12 @@ An operation belongs to the region of the client that asked, and to every fault 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
 from harness.checkers.wording import count, span
+from harness.model.claims import Objectives
 from harness.model.clock import NS_PER_S
 from harness.model.history import FaultWindow, History, Operation
 from harness.model.op import OK
@@ -19,9 +20,15 @@ from harness.model.verdict import Valid, Verdict
 
 @dataclass(frozen=True)
 class Availability:
-    """Per region: share of successes, the longest time without one, and the time from each heal to the next one."""
+    """Per region: share of successes, the longest time without one, and the time from each heal to the next one.
 
+    False when a region's share is below ``objective``."""
+
+    objective: float | None = None
     name: str = "availability"
+
+    def against(self, objectives: Objectives) -> Availability:
+        return replace(self, objective=objectives.availability)
 
     def check(self, history: History) -> Verdict:
         regions: dict[str, list[Operation]] = {}
@@ -34,12 +41,15 @@ class Availability:
             region: _row(operations, history.faults, history.end_ns) for region, operations in sorted(regions.items())
         }
         parts = (f"{region or 'clients'} {row['ok_share']:.1%}{_gap(row)}" for region, row in details.items())
+        least = min(row["ok_share"] for row in details.values())
+        short = self.objective is not None and least < self.objective
+        promised = "" if self.objective is None else f"; at least {self.objective:.2%} are promised"
         return Verdict(
             checker=self.name,
-            valid=Valid.TRUE,
-            summary=f"answered in {count(len(details), 'region')}: {', '.join(parts)}",
-            judged=False,
-            details={"regions": details},
+            valid=Valid.FALSE if short else Valid.TRUE,
+            summary=f"answered in {count(len(details), 'region')}: {', '.join(parts)}{promised}",
+            judged=self.objective is not None,
+            details={"objective": self.objective, "regions": details},
         )
 
 

@@ -1,0 +1,32 @@
+"""The borders of failover drills: more that a target, a checker and a workload may offer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol, runtime_checkable
+
+from harness.contracts import Checker, Leads, Seat, Workload
+from harness.model.claims import Objectives
+
+
+@runtime_checkable
+class HandsOver(Leads, Protocol):
+    """A target whose leadership an operator can move, e.g. back to where it was before a failover."""
+
+    async def hand_over(self, seats: Iterable[Seat], node_id: str) -> None:
+        """Ask for it, and return when the system has agreed to. Raises OperationError or OSError when it does not."""
+
+
+@runtime_checkable
+class Measures(Protocol):
+    """A checker that measures, and judges only where somebody promised a number; its verdict says whether it did."""
+
+    def against(self, objectives: Objectives) -> Checker:
+        """The same checker, judging by ``objectives``."""
+
+
+@runtime_checkable
+class Paced(Workload, Protocol):
+    """A workload whose generator keeps the shape's rate by itself, e.g. one rate for each region."""
+
+    paced: bool

@@ -1,0 +1,315 @@
+"""RTO, RPO, split brain and availability, measured on scripted histories whose truth is known exactly."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from harness.checkers.availability import Availability
+from harness.checkers.rpo import Rpo
+from harness.checkers.rto import Rto
+from harness.checkers.split_brain import SplitBrain
+from harness.model.claims import Objectives
+from harness.model.history import History
+from harness.model.op import OK
+from harness.model.verdict import Valid
+from tests.scripted import GAP_S, LATENCY_S, Script, appended, attempt, numbered
+
+TICK_S = GAP_S + LATENCY_S
+"""The sampling interval and the time of one answer: how exactly clients can see a moment."""
+
+
+def outage(history: History, region: str = "eu", f: str = "append") -> dict[str, Any]:
+    found: dict[str, Any] = Rto().check(history).details["outages"][0]["regions"][region][f]
+    return found
+
+
+def down_from(begin_s: float, end_s: float, how: str = "refused", regions: tuple[str, ...] = ("us", "eu")) -> Any:
+    return lambda region, f, at_s: how if region in regions and begin_s <= at_s < end_s else ""
+
+
+# --- RTO -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_scripted_outage_is_measured_to_one_sampling_interval(seed: int) -> None:
+    random_ = random.Random(seed)
+    fault_s, lasts_s = random_.uniform(3.5, 5.0), random_.uniform(0.3, 6.0)
+    script = Script(fault_s=fault_s, down=down_from(fault_s, fault_s + lasts_s))
+    for region in ("us", "eu"):
+        for f in ("append", "entries"):
+            seen = outage(script.history(), region, f)
+            assert 0 <= seen["detected_s"] <= TICK_S
+            assert lasts_s <= seen["first_success_s"] <= lasts_s + TICK_S
+            assert lasts_s <= seen["steady_s"] <= lasts_s + TICK_S
+            assert seen["failing_s"] <= lasts_s
+            assert seen["resolution_s"] <= TICK_S + 1e-6
+            assert seen["steady_before_heal"]
+
+
+@pytest.mark.parametrize("threads", [6, 100])
+def test_a_silent_outage_is_known_as_exactly_as_clients_tried(threads: int) -> None:
+    script = Script(fault="blackhole-region", down=down_from(4.0, 6.5, "silent"), threads=threads)
+    seen = outage(script.history())
+    assert 1.0 <= seen["detected_s"] <= 1.0 + TICK_S, "the first time limit"
+    assert 2.5 <= seen["first_success_s"] <= 2.5 + 1.0 + TICK_S
+    assert seen["first_success_s"] - seen["resolution_s"] <= 2.5, "the truth lies within the stated resolution"
+    assert (seen["resolution_s"] < 0.05) == (threads == 100)
+
+
+def test_polite_and_silent_cuts_are_told_apart() -> None:
+    for fault, manner in (
+        ("partition-region", "polite cut"),
+        ("blackhole-region", "silent cut"),
+        ("kill-node", "crash"),
+    ):
+        verdict = Rto().check(Script(fault=fault, down=down_from(4.0, 6.0)).history())
+        assert verdict.details["outages"][0]["manner"] == manner
+        assert manner in verdict.summary
+
+
+def test_without_an_outage_nothing_is_judged() -> None:
+    verdict = Rto(objective_s=30).check(Script().history())
+    assert (verdict.valid, verdict.judged) == (Valid.UNKNOWN, False)
+    assert "did not interrupt anybody" in verdict.summary
+
+
+def test_a_fault_without_effect_measures_nothing() -> None:
+    verdict = Rto(objective_s=30).check(Script(effective=False, down=down_from(4.0, 6.0)).history())
+    assert (verdict.valid, verdict.judged) == (Valid.UNKNOWN, True)
+
+
+def test_the_objective_is_judged_on_steady_service() -> None:
+    history = Script(down=down_from(4.0, 6.0)).history()
+    assert Rto().check(history).judged is False
+    assert Rto(objective_s=3).check(history).valid is Valid.TRUE
+    late = Rto(objective_s=1.5).check(history)
+    assert late.valid is Valid.FALSE
+    assert "2.0" in late.summary
+
+
+def test_what_lies_within_the_error_is_unknown() -> None:
+    """Steady between the last failed attempt and the first success after it: an objective in between is not judged."""
+    script = Script(down=lambda region, f, at_s: "silent" if 4.0 <= at_s < 6.5 else "", threads=2)
+    seen = outage(script.history())
+    middle_s = (seen["failing_s"] + seen["steady_s"]) / 2
+    assert seen["steady_s"] - seen["failing_s"] > 0.5
+    assert Rto(objective_s=middle_s).check(script.history()).valid is Valid.UNKNOWN
+
+
+def test_service_that_never_came_back_breaks_a_short_objective_and_leaves_a_long_one_open() -> None:
+    history = Script(down=down_from(4.0, 99.0)).history()
+    assert outage(history)["steady_s"] is None
+    assert Rto(objective_s=10).check(history).valid is Valid.FALSE
+    assert Rto(objective_s=60).check(history).valid is Valid.UNKNOWN
+
+
+def test_a_second_dip_before_the_heal_delays_steady_service() -> None:
+    def down(region: str, f: str, at_s: float) -> str:
+        return "refused" if 4.0 <= at_s < 5.0 or 6.0 <= at_s < 6.4 else ""
+
+    seen = outage(Script(down=down).history())
+    assert seen["first_success_s"] == pytest.approx(1.0, abs=TICK_S)
+    assert seen["steady_s"] == pytest.approx(2.4, abs=TICK_S)
+
+
+def test_half_a_service_is_not_steady() -> None:
+    def down(region: str, f: str, at_s: float) -> str:
+        return "refused" if 4.0 <= at_s < 7.0 and round(at_s / GAP_S) % 2 else ""
+
+    seen = outage(Script(down=down).history())
+    assert seen["first_success_s"] < 0.1
+    assert seen["steady_s"] == pytest.approx(3.0, abs=2 * TICK_S)
+
+
+def test_errors_that_are_normal_are_no_outage() -> None:
+    for seed in range(10):
+        noise = random.Random(seed)
+        history = Script(down=lambda region, f, at_s: "refused" if noise.random() < 0.05 else "").history()  # noqa: B023
+        assert not outage(history)["interrupted"]
+        assert not outage(history, "us", "entries")["interrupted"]
+
+
+def test_an_outage_shows_through_normal_errors() -> None:
+    noise = random.Random(1)
+
+    def down(region: str, f: str, at_s: float) -> str:
+        return "refused" if 4.0 <= at_s < 6.0 or noise.random() < 0.05 else ""
+
+    seen = outage(Script(down=down).history())
+    assert seen["detected_s"] <= TICK_S
+    assert seen["steady_s"] == pytest.approx(2.0, abs=1.0), "errors that follow at once belong to it"
+
+
+def test_an_outage_that_clients_wait_out_is_seen_without_any_error() -> None:
+    script = Script()
+    history = script.history()
+    held: list[tuple[int, int]] = []
+    for op in history:
+        if not op.is_nemesis and op.type == OK and op.f == "append" and 4.0e9 <= op.time_ns < 5.5e9:
+            held.append((op.process, 5_500_000_000 + len(held)))
+    ends = dict(held)
+    moved = [replace(op, time_ns=ends.get(op.process, op.time_ns)) if op.type == OK else op for op in history]
+    seen = outage(numbered(moved))
+    assert seen["interrupted"]
+    assert seen["detected_s"] is None
+    assert seen["first_success_s"] == pytest.approx(1.5, abs=TICK_S)
+
+
+def test_a_region_that_the_cut_itself_parts_is_only_reported() -> None:
+    script = Script(fault="partition-region", down=down_from(4.0, 12.0, regions=("us",)))
+    verdict = Rto(objective_s=1).check(script.history())
+    assert verdict.details["outages"][0]["regions"]["us"]["append"]["cut_off"]
+    assert not verdict.judged
+    killed = Script(fault="kill-region", down=down_from(4.0, 12.0, regions=("us",)))
+    assert Rto(objective_s=1).check(killed.history()).valid is Valid.FALSE, "its clients could go elsewhere"
+
+
+def test_too_few_attempts_before_the_fault_are_no_measure() -> None:
+    script = Script(fault_s=0.1, down=down_from(0.1, 2.0))
+    assert "before the fault" in outage(script.history())["cause"]
+
+
+# --- RPO -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_every_lost_write_is_counted_and_no_other(seed: int) -> None:
+    random_ = random.Random(seed)
+    taken = {random_.randrange(0, 1200) for _ in range(random_.randrange(0, 40))}
+    script = Script(down=down_from(4.0, 6.0), final=lambda region, key, values: [v for v in values if v not in taken])
+    history = script.history()
+    acked = {op.value for op in history.operations if op.f == "append" and op.type == OK}
+    verdict = Rpo(objective_s=0).check(history)
+    assert verdict.details["lost"] == len(taken & acked)
+    assert {row["value"] for row in verdict.details["lost_writes"]} == taken & acked
+    assert verdict.valid is (Valid.FALSE if taken & acked else Valid.TRUE)
+
+
+def test_loss_is_measured_from_the_oldest_lost_write_to_the_fault() -> None:
+    rows = [(0.1 * n, n, "us") for n in range(60)]
+    lost = {n for n in range(35, 40)}
+    kept = [n for n in range(60) if n not in lost]
+    history = appended(rows, {"us": kept, "eu": kept}, reads=Script(fault_s=4.0, heal_s=5.0)._nemesis())
+    details = Rpo().check(history).details
+    assert (details["lost"], details["after_fault"]) == (5, 0)
+    assert details["loss_s"] == pytest.approx(0.5 - LATENCY_S)
+    assert details["window_s"] == pytest.approx(0.4)
+    assert Rpo(objective_s=1.0).check(history).valid is Valid.TRUE
+    assert Rpo(objective_s=0.3).check(history).valid is Valid.FALSE
+
+
+def test_loss_without_an_objective_is_reported() -> None:
+    verdict = Rpo().check(appended([(0.1, 1, "us"), (0.2, 2, "us")], {"us": [1], "eu": [1]}))
+    assert (verdict.valid, verdict.judged, verdict.details["lost"]) == (Valid.FALSE, False, 1)
+
+
+def test_nothing_is_kept_or_lost_before_it_was_read_at_the_end() -> None:
+    assert Rpo(objective_s=0).check(Script(final=lambda region, key, values: None).history()).valid is Valid.UNKNOWN
+    assert Rpo(objective_s=0).check(Script(healed=False).history()).valid is Valid.UNKNOWN
+    assert Rpo(objective_s=0).check(appended([], {"us": []})).valid is Valid.UNKNOWN
+
+
+def test_regions_that_disagree_at_the_end_leave_it_open() -> None:
+    verdict = Rpo(objective_s=0).check(appended([(0.1, 1, "us"), (0.2, 2, "us")], {"us": [1, 2], "eu": [1]}))
+    assert (verdict.valid, verdict.details["divided"]) == (Valid.UNKNOWN, 1)
+
+
+@pytest.mark.parametrize(
+    ("ends", "kind"),
+    [([1, 2, 2, 3], "doubled"), ([2, 1, 3], "reordered"), ([1, 2, 3, 9], "phantom"), ([1, 3], "lost")],
+)
+def test_whatever_else_a_list_must_not_show_is_found(ends: list[int], kind: str) -> None:
+    rows = [(0.1, 1, "us"), (0.2, 2, "us"), (0.3, 3, "eu")]
+    good = Rpo(objective_s=0).check(appended(rows, {"us": [1, 2, 3], "eu": [1, 2, 3]}))
+    bad = Rpo(objective_s=0).check(appended(rows, {"us": ends, "eu": ends}))
+    assert good.valid is Valid.TRUE
+    assert bad.valid is Valid.FALSE
+    assert kind in bad.details["anomalies"]
+
+
+def test_a_write_that_was_told_to_have_failed_must_not_appear() -> None:
+    denied = attempt(500, "us", "append", 0, 7, 0.15, LATENCY_S, "fail", 7)
+    verdict = Rpo(objective_s=0).check(appended([(0.1, 1, "us")], {"us": [1, 7]}, reads=denied))
+    assert verdict.details["anomalies"] == ["resurrected"]
+    unsure = attempt(500, "us", "append", 0, 7, 0.15, LATENCY_S, "info", 7)
+    assert Rpo(objective_s=0).check(appended([(0.1, 1, "us")], {"us": [1, 7]}, reads=unsure)).valid is Valid.TRUE
+
+
+def test_a_write_that_had_gone_and_came_back_is_resurrected() -> None:
+    rows = [(0.1, 1, "us"), (0.2, 2, "us"), (0.3, 3, "eu"), (0.6, 4, "eu")]
+    without = attempt(500, "eu", "entries", 0, None, 0.4, LATENCY_S, OK, [1, 3])
+    verdict = Rpo(objective_s=0).check(appended(rows, {"us": [1, 2, 3, 4]}, reads=without))
+    assert verdict.details["anomalies"] == ["resurrected"]
+    lagging = attempt(500, "eu", "entries", 0, None, 0.4, LATENCY_S, OK, [1])
+    assert Rpo(objective_s=0).check(appended(rows, {"us": [1, 2, 3, 4]}, reads=lagging)).valid is Valid.TRUE
+
+
+# --- split brain ---------------------------------------------------------------------------------
+
+
+def two_sides(begin_s: float, end_s: float) -> tuple[list[tuple[float, int, str]], list[int]]:
+    """``us`` writes all the time, from ``begin_s`` on ``eu`` does, too: what ``us`` writes until ``end_s`` is lost."""
+    us = [(0.05 * n, n, "us") for n in range(200)]
+    eu = [(begin_s + 0.05 * n + 0.025, 1000 + n, "eu") for n in range(100)]
+    rows = sorted(us + eu)
+    return rows, [value for at_s, value, region in rows if region == "eu" or not begin_s <= at_s < end_s]
+
+
+def test_two_sides_that_acknowledge_at_the_same_time_are_found_with_their_window() -> None:
+    rows, kept = two_sides(4.0, 6.0)
+    verdict = SplitBrain(promised=True).check(appended(rows, {"us": kept, "eu": kept}))
+    assert verdict.valid is Valid.FALSE
+    assert verdict.details["window_s"] == pytest.approx(2.0, abs=0.15)
+    assert verdict.details["window_s"] <= 2.0 <= verdict.details["window_at_most_s"] + 0.1
+
+
+def test_forwarded_writes_in_two_regions_are_no_split_brain() -> None:
+    rows, _ = two_sides(4.0, 6.0)
+    everything = [value for _, value, _ in rows]
+    assert SplitBrain(promised=True).check(appended(rows, {"us": everything, "eu": everything})).valid is Valid.TRUE
+
+
+def test_the_end_that_an_ordinary_failover_loses_is_no_split_brain() -> None:
+    rows = [(0.05 * n, n, "us") for n in range(100)] + [(6.0 + 0.05 * n, 1000 + n, "eu") for n in range(50)]
+    kept = [value for _, value, _ in rows if not 90 <= value < 100]
+    verdict = SplitBrain(promised=True).check(appended(rows, {"us": kept, "eu": kept}))
+    assert verdict.valid is Valid.TRUE
+
+
+def test_two_failovers_one_after_the_other_are_no_split_brain() -> None:
+    rows = [(0.05 * n, n, "us") for n in range(300)]
+    kept = [n for n in range(300) if not (95 <= n < 100 or 195 <= n < 200)]
+    verdict = SplitBrain(promised=True).check(appended(rows, {"us": kept, "eu": kept}))
+    assert verdict.valid is not Valid.FALSE
+
+
+def test_two_histories_that_are_left_over_are_found() -> None:
+    rows = [(0.1, 1, "us"), (0.2, 2, "us"), (0.3, 3, "eu")]
+    verdict = SplitBrain(promised=True).check(appended(rows, {"us": [1, 2], "eu": [1, 3]}))
+    assert (verdict.valid, verdict.details["left_over"]) == (Valid.FALSE, 1)
+    lagging = SplitBrain(promised=True).check(appended(rows, {"us": [1, 2], "eu": [1, 2, 3]}))
+    assert lagging.valid is not Valid.FALSE
+
+
+# --- availability and objectives -----------------------------------------------------------------
+
+
+def test_availability_is_judged_against_its_objective() -> None:
+    history = Script(down=down_from(4.0, 6.0)).history()
+    assert Availability().check(history).judged is False
+    assert Availability(objective=0.8).check(history).valid is Valid.TRUE
+    assert Availability(objective=0.95).check(history).valid is Valid.FALSE
+
+
+def test_objectives_reach_the_checkers_that_measure() -> None:
+    wanted = Objectives(rto_s=30, rpo_s=0, availability=0.9, one_primary=True)
+    assert Rto().against(wanted).objective_s == 30
+    assert Rpo().against(wanted).objective_s == 0
+    assert Availability().against(wanted).objective == 0.9
+    assert SplitBrain().against(wanted).promised
+    assert wanted
+    assert not Objectives()
