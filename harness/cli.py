@@ -118,6 +118,78 @@ def run(
 
 
 @app.command()
+def drill(
+    target: Annotated[
+        str, typer.Option(help="The system under test: a name from `rift list`, or a file of yours.")
+    ] = "postgres",
+    mode: Annotated[str | None, typer.Option(help="The same as -o mode=NAME: how the target replicates.")] = None,
+    option: Annotated[
+        list[str] | None, typer.Option("--option", "-o", help="An option of the target, name=value.")
+    ] = None,
+    fault: Annotated[
+        str, typer.Option(help="What strikes the region: kill-region, partition-region, blackhole-region ...")
+    ] = "kill-region",
+    region: Annotated[str, typer.Option(help="The region to strike. [default: where the leader is then]")] = "",
+    topology: Annotated[str, typer.Option(help="A preset's name or a YAML file.")] = "three-regions",
+    profile: Annotated[str | None, typer.Option(help="Latency: floor, typical or degraded.")] = None,
+    testbed: Annotated[
+        str, typer.Option(help="Where nodes live: local (processes on this machine) or compose (Docker).")
+    ] = "local",
+    repeat: Annotated[int, typer.Option(min=1, help="How many drills; seeds count up from --seed.")] = 1,
+    seed: Annotated[int | None, typer.Option(help="Decides every choice of the first drill. [default: random]")] = None,
+    hold: Annotated[float, typer.Option(min=1.0, help="Seconds that the fault lasts.")] = 8.0,
+    failback: Annotated[bool, typer.Option(help="Hand the leadership back after the heal.")] = True,
+    rto: Annotated[str | None, typer.Option(help="Judge by this recovery time, e.g. 30s. [default: the claim]")] = None,
+    rpo: Annotated[str | None, typer.Option(help="Judge by this loss, e.g. 5s; 0: none. [default: the claim]")] = None,
+    availability: Annotated[str | None, typer.Option(help="Judge each region by this share of successes.")] = None,
+    rate: Annotated[float | None, typer.Option(help="Operations per second over all clients. [default: 300]")] = None,
+    clients: Annotated[int | None, typer.Option(help="Concurrent clients. [default: 15 per region]")] = None,
+    op_timeout: Annotated[float | None, typer.Option(help="Seconds until an operation counts as unknown.")] = None,
+    recovery_limit: Annotated[float | None, typer.Option(help="Seconds that recovery may take after the heal.")] = None,
+    link_server: Annotated[
+        str | None, typer.Option(help="toxiproxy, embedded, or the URL of a Toxiproxy of yours.")
+    ] = None,
+    store: Store = None,
+    json: Json = False,
+) -> int:
+    """Fail a region over, again and again, and measure RTO and RPO from what clients saw.
+
+    Every drill strikes the leader's region, holds, heals and hands the leadership back, and is a run in the store.
+    Example: rift drill --target postgres --mode async --fault partition-region --repeat 10 --seed 1
+    """
+    from harness import drills, planning
+
+    words: dict[str, Any] = {"target": target, "option": option, "mode": mode, "fault": fault}
+    words |= {"region": region or None}
+    words |= {"topology": topology, "profile": profile, "testbed": None if testbed == "local" else testbed}
+    words |= {"hold": hold, "no-failback": not failback, "rto": rto, "rpo": rpo, "availability": availability}
+    words |= {"rate": rate, "clients": clients, "op-timeout": op_timeout, "recovery-limit": recovery_limit}
+    asked = drills.Asked(
+        target=target,
+        options=planning.options([*([f"mode={mode}"] if mode else []), *(option or [])]),
+        fault=fault,
+        region=region,
+        topology=topology,
+        profile=profile,
+        testbed=testbed,
+        hold_s=hold,
+        failback=failback,
+        repeat=repeat,
+        seed=seed,
+        rate_hz=rate,
+        clients=clients,
+        op_timeout_s=op_timeout,
+        recovery_limit_s=recovery_limit,
+        objectives={"rto": rto, "rpo": rpo, "availability": availability},
+        link_server=link_server,
+        said=words | {"link-server": link_server},
+    )
+    found = drills.drill(asked, planning.store_root(store))
+    _tell(found.as_data(), lambda _: drills.as_text(found), json)
+    return found.exit_code
+
+
+@app.command()
 def check(
     history: Annotated[
         str, typer.Argument(metavar="FILE|RUN", help="A history file; or a run: its folder, its name, or `latest`.")

@@ -13,7 +13,8 @@ import msgspec
 
 from harness import registry, topologies
 from harness.errors import UsageError
-from harness.model.plan import Plan
+from harness.model.claims import Objectives
+from harness.model.plan import Drill, Plan
 from harness.model.seeds import fresh_seed
 from harness.model.topology import Profile, Topology
 from harness.testbeds import opening
@@ -66,10 +67,10 @@ def options(pairs: Sequence[str]) -> dict[str, str]:
     return parsed
 
 
-def replay_command(plan: Plan, arguments: Mapping[str, Any]) -> str:
-    """The ``rift run`` that carries out the same schedule again. ``arguments`` are the options as the user gave them:
-    option name to value; lists are repeated, None and False are left out."""
-    words = ["rift", "run"]
+def replay_command(plan: Plan, arguments: Mapping[str, Any], command: str = "run") -> str:
+    """The ``rift run`` (or other ``command``) that carries out the same schedule again. ``arguments`` are the options
+    as the user gave them: option name to value; lists are repeated, None and False are left out."""
+    words = ["rift", command]
     for name, value in {**arguments, "seed": plan.seed}.items():
         flag = f"--{name.replace('_', '-')}"
         for each in value if isinstance(value, list | tuple) else [value]:
@@ -92,6 +93,8 @@ def plan(
     seed: int | None = None,
     name: str | None = None,
     numbers: Mapping[str, float | int | None] | None = None,
+    drill: Drill | None = None,
+    objectives: Objectives | None = None,
     said: Mapping[str, Any] | None = None,
 ) -> Plan:
     """The plan for what was asked. ``numbers`` are fields of the plan, None for the default; ``said`` are the options
@@ -111,10 +114,12 @@ def plan(
         seed=fresh_seed() if seed is None else seed,
         clients=CLIENTS_PER_REGION * len(where.regions),
         claims=tuple(sorted(system.claims.consistency)),
+        objectives=system.claims.objectives if objectives is None else objectives,
+        drill=drill,
         op_timeout_s=_patience_s(where),
     )
     chosen = _with_numbers(chosen, numbers or {})
-    return msgspec.structs.replace(chosen, replay=replay_command(chosen, said or {}))
+    return msgspec.structs.replace(chosen, replay=replay_command(chosen, said or {}, "drill" if drill else "run"))
 
 
 def _patience_s(where: Topology) -> float:

@@ -24,7 +24,7 @@ LAYERS = (
     {"guard", "stage", "releases", "certify", "runbooks"},
     {"experiment"},
     {"execute"},
-    {"playing"},
+    {"playing", "drills"},
     {"cli", "plugin"},
     {"__main__"},
 )

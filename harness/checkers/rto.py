@@ -61,6 +61,9 @@ class Rto:
     def check(self, history: History) -> Verdict:
         rows = list(_rows(history))
         details = {"objective_s": self.objective_s, "outages": _as_data(rows), "failbacks": _failbacks(history)}
+        if not history.faults:
+            told = "no fault struck, so nothing had to recover"
+            return replaced(self._verdict(Valid.TRUE, told, "", details), judged=False)
         if not rows:
             cause = "no fault was shown to bite, so there was no outage to measure"
             return self._verdict(Valid.UNKNOWN, cause, cause, details)

@@ -64,17 +64,29 @@ class Process:
         return f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
 
     def members(self) -> list[procfs.Stat]:
-        """The living processes of its session. Once the process itself is reaped its number may be somebody
-        else's session, so that from then on only marked processes count."""
+        """The living processes of its session, and their descendants: servers like PostgreSQL give each child a session
+        of its own. Once the process itself is reaped its number may be somebody else's session, so that from then on
+        only marked processes count."""
         reaped = self.popen.returncode is not None
-        session = [found for found in procfs.processes() if found.session == self.pid and not found.gone]
-        return [found for found in session if not reaped or procfs.environment(found.pid).get(MARK) == self.run_id]
+        living = [found for found in procfs.processes() if not found.gone]
+        session = [found for found in living if found.session == self.pid]
+        mine = [found for found in session if not reaped or procfs.environment(found.pid).get(MARK) == self.run_id]
+        return _with_descendants(mine, living)
 
     def signal(self, *numbers: signal.Signals) -> None:
         """Send signals to every process of the session."""
         for member in self.members():
             for number in numbers:
                 send(member, number)
+
+
+def _with_descendants(some: Sequence[procfs.Stat], living: Sequence[procfs.Stat]) -> list[procfs.Stat]:
+    known, found = {one.pid for one in some}, list(some)
+    for one in found:  # grows while we look
+        children = [child for child in living if child.parent == one.pid and child.pid not in known]
+        known |= {child.pid for child in children}
+        found += children
+    return found
 
 
 def send(to: procfs.Stat, number: signal.Signals) -> None:

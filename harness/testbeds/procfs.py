@@ -18,6 +18,7 @@ class Stat(NamedTuple):
     """One process. ``start_ticks`` (since boot) tells two processes that had the same pid apart."""
 
     pid: int
+    parent: int
     name: str
     state: str
     group: int
@@ -39,7 +40,7 @@ def stat(pid: int) -> Stat | None:
     # The name stands in parentheses and may contain both spaces and parentheses.
     name, _, rest = text.partition("(")[2].rpartition(")")
     fields = rest.split()
-    return Stat(pid, name, fields[0], int(fields[2]), int(fields[3]), int(fields[19]))
+    return Stat(pid, int(fields[1]), name, fields[0], int(fields[2]), int(fields[3]), int(fields[19]))
 
 
 def processes() -> Iterator[Stat]:

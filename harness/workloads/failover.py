@@ -53,9 +53,9 @@ def threads_of(region: int, regions: int, reads: bool, ctx: Context) -> int:
 
 @lru_cache(maxsize=256)
 def _mask(region: int, regions: int, reads: bool, clients: int) -> int:
-    """Every third client of a region reads and the others write, which takes longer; two or one do both."""
+    """Every fourth client of a region reads and the others write, which takes longer; two or one do both."""
     mine = range(region, clients, regions)
-    return sum(1 << thread for place, thread in enumerate(mine) if (place % 3 == 2) == reads or len(mine) < 3)
+    return sum(1 << thread for place, thread in enumerate(mine) if (place % 4 == 3) == reads or len(mine) < 3)
 
 
 class Failover:
