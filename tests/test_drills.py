@@ -1,0 +1,191 @@
+"""Drills: their steps, what they sum up, and a real one against a server whose outage and loss are known."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from harness import drills, execute, planning, registry
+from harness.errors import UsageError
+from harness.faults.kill_region import FAULT as KILL_REGION
+from harness.generators.base import PENDING
+from harness.generators.context import Context
+from harness.model.claims import Objectives
+from harness.model.op import INFO, Op
+from harness.model.plan import Drill
+from harness.model.seeds import Rng
+from harness.model.topology import Region, Topology
+from harness.model.verdict import Valid
+from harness.nemesis import Timeline
+from harness.runbooks import steps
+from harness.topologies import load
+
+ROOT = Path(__file__).resolve().parent.parent
+THREE = load("three-regions", ROOT / "fixtures" / "topologies")
+S = 1_000_000_000
+
+
+# --- steps ---------------------------------------------------------------------------------------
+
+
+def test_a_drill_strikes_holds_heals_and_hands_back() -> None:
+    asked = Drill(fault="kill-region", at_s=5, hold_s=8, failback_after_s=2)
+    planned = steps(asked, KILL_REGION, THREE, Rng(1))
+    assert [op.f for op in planned] == ["start", "stop", "failback"]
+    struck_s = planned[0].time_ns / S
+    assert 5 <= struck_s <= 5.2
+    assert [round(op.time_ns / S - struck_s, 6) for op in planned] == [0, 8, 10]
+    assert planned == steps(
+        Drill(fault="kill-region", at_s=5, hold_s=8, failback_after_s=2), KILL_REGION, THREE, Rng(1)
+    )
+    assert planned[0].value["follow"], "the victim is found when the fault strikes"
+
+
+def test_a_drill_can_name_its_region() -> None:
+    planned = steps(Drill(fault="kill-region", region="eu-west-1", failback_after_s=0), KILL_REGION, THREE, Rng(1))
+    assert [op.f for op in planned] == ["start", "stop"]
+    assert planned[0].value["nodes"] == ["n2"]
+    with pytest.raises(UsageError, match="mars"):
+        steps(Drill(fault="kill-region", region="mars"), KILL_REGION, THREE, Rng(1))
+
+
+def test_the_failback_keeps_its_distance_from_a_heal_that_came_late() -> None:
+    planned = steps(Drill(fault="kill-region", at_s=5, hold_s=8, failback_after_s=2), KILL_REGION, THREE, Rng(1))
+    timeline: Any = Timeline(planned, until_ns=60 * S)
+    ctx = Context.start(clients=1)
+    op, timeline = timeline.op(ctx)
+    applied_ns = op.time_ns + S
+    begun = Op(type=INFO, f="start", value={"applied_ns": applied_ns}, time_ns=applied_ns)
+    timeline = timeline.update(ctx, begun)
+    op, timeline = timeline.op(ctx)
+    assert (op.f, op.time_ns) == ("stop", applied_ns + 8 * S)
+    timeline = timeline.update(ctx, Op(type=INFO, f="stop", value={}, time_ns=40 * S))
+    op, timeline = timeline.op(ctx)
+    assert (op.f, op.time_ns) == ("failback", 42 * S)
+    assert op is not PENDING
+    assert timeline.op(ctx) is None
+
+
+def test_a_failback_that_nobody_would_see_through_is_left_out() -> None:
+    planned = steps(Drill(fault="kill-region", at_s=5, hold_s=8, failback_after_s=2), KILL_REGION, THREE, Rng(1))
+    timeline: Any = Timeline(planned[2:], until_ns=16 * S)
+    assert timeline.op(Context.start(clients=1)) is None
+
+
+# --- asking and summing up -----------------------------------------------------------------------
+
+
+def test_objectives_are_the_targets_unless_the_user_says_otherwise() -> None:
+    claimed = Objectives(rto_s=30, rpo_s=0, one_primary=True)
+    assert drills.objectives({}, claimed) == claimed
+    said = drills.objectives({"rto": "1500ms", "rpo": "2m", "availability": "99.5%"}, claimed)
+    assert said == Objectives(rto_s=1.5, rpo_s=120, availability=0.995, one_primary=True)
+    assert drills.objectives({"rpo": "0"}, Objectives()).rpo_s == 0
+    for wrong in ({"rto": "soon"}, {"availability": "2"}, {"rpo": "5%"}):
+        with pytest.raises(UsageError, match="write a"):
+            drills.objectives(wrong, claimed)
+
+
+def test_a_distribution_tells_the_whole_range() -> None:
+    assert drills.spread([3.0, None, 1.0, 2.0]) == {"n": 3, "min": 1.0, "median": 2.0, "p95": 3.0, "max": 3.0}
+    assert drills.spread([float(n) for n in range(1, 101)])["p95"] == 95.0
+    assert drills.spread([])["median"] is None
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "problem", "code"),
+    [
+        ([Valid.TRUE, Valid.TRUE], "", 0),
+        ([Valid.TRUE, Valid.FALSE], "", 1),
+        ([Valid.TRUE, Valid.UNKNOWN], "", 2),
+        ([Valid.TRUE, Valid.UNKNOWN], "a port is taken", 3),
+        ([Valid.FALSE, Valid.UNKNOWN], "a port is taken", 1),
+    ],
+)
+def test_the_worst_drill_decides_the_exit_code(outcomes: list[Valid], problem: str, code: int) -> None:
+    each = [drills.Drilled(1, valid, "", "", {}) for valid in outcomes[:-1]]
+    last = drills.Drilled(2, outcomes[-1], "", "", {}, problem)
+    assert drills.Drills(drills.Asked("x"), (*each, last)).exit_code == code
+
+
+def test_a_target_without_a_leader_needs_a_region() -> None:
+    own = str(ROOT / "docs/examples/my_target.py")
+    with pytest.raises(UsageError, match="--region"):
+        drills.planned(drills.Asked(target=own))
+
+
+# --- a real server -------------------------------------------------------------------------------
+
+
+@pytest.mark.servers
+def test_a_real_outage_and_a_real_loss_are_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One server, killed and started again, forgets its last seven acknowledged writes. When it listened again lies
+    between the bounds that are told for the first success, and exactly what it forgot is counted as lost."""
+    monkeypatch.setenv("RIFT_RUNTIME_DIR", str(tmp_path / "leases"))
+    made: list[Any] = []
+    own = str(ROOT / "tests/scripted_target.py")
+    real = registry.target
+
+    def target(name: str, options: dict[str, str] | None = None) -> Any:
+        made.append(real(name, options))
+        return made[-1]
+
+    monkeypatch.setattr(registry, "target", target)
+    solo = tmp_path / "solo.yaml"
+    solo.write_text("name: solo\nregions: [{id: eu}, {id: us, nodes: 0}]\nlinks: [{from: eu, to: us, rtt_ms: 2}]\n")
+    plan = planning.plan(
+        target=own,
+        target_options={"forget": "7"},
+        topology_name=str(solo),
+        workload="failover",
+        faults="kill-region",
+        seed=5,
+        drill=Drill(fault="kill-region", region="eu", at_s=2.0, hold_s=1.5, failback_after_s=0),
+        numbers={"time_limit_s": 6, "rate_hz": 200, "clients": 12, "op_timeout_s": 1},
+    )
+    run = execute.run(plan, tmp_path / "store", quiet=True)
+    verdicts = {verdict.checker: verdict for verdict in run.verdicts}
+    truth: Any = next(target for target in made if target.invoked_ns)
+    zero_ns = min(
+        truth.invoked_ns[op.value] - op.start_ns for op in run.history.operations if op.value in truth.invoked_ns
+    )
+    fault = run.history.faults[0]
+    again_s = int((truth.home / "listening").read_text().split()[1]) - zero_ns - fault.start_ns
+    for region in ("eu", "us"):
+        for f in ("append", "entries"):
+            seen = verdicts["rto"].details["outages"][0]["regions"][region][f]
+            assert seen["first_success_s"] >= again_s / S - 0.002, "nobody is served before the server listens"
+            assert seen["first_success_s"] - seen["resolution_s"] <= again_s / S + 0.002
+    assert verdicts["rto"].valid is Valid.TRUE
+    forgotten = json.loads((truth.home / "forgotten").read_text())
+    acknowledged = {op.value for op in run.history.operations if op.f == "append" and op.type == "ok"}
+    lost = {(row["key"], row["value"]) for row in verdicts["rpo"].details["lost_writes"]}
+    assert lost == {(key, value) for key, value in forgotten if value in acknowledged}
+    assert len(lost) >= 6, "at most what was under way had not been acknowledged"
+    assert (verdicts["rpo"].valid, verdicts["rpo"].judged, run.valid) == (Valid.FALSE, True, Valid.FALSE)
+    told = drills.measured(run)
+    assert told["lost"] == len(lost)
+    assert told["rto"]["append"]["slowest"]["steady_before_heal"] is False
+    msgspec.json.encode(told)
+
+
+def test_one_region_more_or_less_is_dealt_clients_of_its_own() -> None:
+    """Clients sit in regions in turn; the workload's generators of a region use none of another one's."""
+    from harness.workloads.failover import threads_of
+
+    topology = Topology(name="two", regions=(Region(id="a"), Region(id="b")), links=load_links())
+    ctx = Context.start(clients=16)
+    for region in range(len(topology.regions)):
+        both = threads_of(region, 2, True, ctx) | threads_of(region, 2, False, ctx)
+        assert both == sum(1 << thread for thread in range(region, 16, 2))
+        assert not threads_of(region, 2, True, ctx) & threads_of(region, 2, False, ctx)
+
+
+def load_links() -> Any:
+    from harness.model.topology import Between
+
+    return (Between.model_validate({"from": "a", "to": "b", "rtt_ms": 1}),)
