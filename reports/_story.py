@@ -57,6 +57,9 @@ def caveats(facts: Facts) -> list[str]:
     sick = [fault for fault in facts.faults if fault.healed is False]
     if sick:
         found.append(f"Not healed: {', '.join(fault.label for fault in sick)}.")
+    if run.plan.drill is not None:
+        broken = [v for v in run.verdicts if v.valid is Valid.FALSE and not v.judged]
+        found += [f"Only reported, since nobody promises otherwise: {v.checker}: {v.summary}." for v in broken]
     return [clean(sentence) for sentence in found]
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from harness.model.run import Recorded, Run
 
+from ._drill import drill
 from ._evidence import evidence
 from ._facts import Facts
 from ._markup import Html, el, join
@@ -50,6 +51,8 @@ def page(run: Run) -> str:
 
 
 def _sections(facts: Facts) -> Iterator[Html]:
+    if facts.run.plan.drill is not None:
+        yield section("The drill", *drill(facts))
     yield evidence(facts.excerpts, facts)
     yield section("The rollout", *rollouts(facts))
     yield section("Guarantees", guarantee_table(facts))

@@ -93,8 +93,8 @@ def test_the_first_primary_is_in_the_primary_region() -> None:
         }
     )
     module = sys.modules[type(mode("async")).__module__]
-    assert module.first_primary(THREE) == "n1"  # type: ignore[attr-defined]
-    assert module.first_primary(swapped) == "n2"  # type: ignore[attr-defined]
+    assert module.first_primary(THREE) == "n1"
+    assert module.first_primary(swapped) == "n2"
 
 
 def test_a_folder_without_a_server_is_named(tmp_path: Path) -> None:

@@ -95,7 +95,8 @@ def measure(operations: Sequence[Operation], period: Period) -> Outage:
     """What the disturbance did to ``operations`` (one group, by start), as far as it was watched."""
     start_ns, heal_ns, until_ns = period
     normal = _normal([op for op in operations if start_ns - BEFORE_S * NS_PER_S <= op.start_ns < start_ns], start_ns)
-    seen = [op for op in operations if op.start_ns < until_ns and op.seen_end_ns >= start_ns]
+    seen = _ended(operations, until_ns)
+    seen = [op for op in seen if op.seen_end_ns >= start_ns]
     if normal.cause or not seen:
         return Outage(Normal(cause=normal.cause or "nobody tried after the fault"))
     watched_s = (min(until_ns, max(_seen_ns(op, until_ns) for op in seen)) - start_ns) / NS_PER_S
@@ -104,7 +105,7 @@ def measure(operations: Sequence[Operation], period: Period) -> Outage:
         return _waited_out(operations, period, Outage(normal, watched_s=watched_s))
     detected_ns = min(_seen_ns(op, until_ns) for op in seen[bad[0] :] if op.type != OK)
     first = _first_success(seen, detected_ns)
-    early = [op for op in seen if op.start_ns < heal_ns]
+    early = _ended(seen, heal_ns)
     in_time = _steady(early, normal.error_rate, heal_ns) if heal_ns < until_ns else None
     steady = in_time or _steady(seen, normal.error_rate, until_ns)
     return Outage(
@@ -119,6 +120,12 @@ def measure(operations: Sequence[Operation], period: Period) -> Outage:
         watched_s=watched_s,
         steady_before_heal=in_time is not None,
     )
+
+
+def _ended(operations: Sequence[Operation], until_ns: int) -> list[Operation]:
+    """Those that began before then, without what was under way then: what comes next may have broken it."""
+    began = [op for op in operations if op.start_ns < until_ns]
+    return [op for op in began if op.seen_end_ns <= until_ns or op.seen_end_ns == NEVER_NS]
 
 
 def _normal(before: Sequence[Operation], start_ns: int) -> Normal:

@@ -2,8 +2,9 @@
 
 Besides *lost* (see ``fates``), with whatever the clients were told:
 
-    resurrected   a write that certainly did not happen was read, or one that a later state of the list did not have
-                  any more came back
+    resurrected   a write was read of which its client had been told that it did not happen
+    came back     a write that a region's copy did not have any more, though it had what was written later, was there
+                  again: the region's reads went from one history to another
     doubled       one write shows more than once in a read
     reordered     one of two acknowledged writes began after the other was acknowledged, and stands before it at the end
     phantom       a read shows what nobody wrote
@@ -145,20 +146,23 @@ _SAYS: Final = {
 
 
 def _back_again(story: Story, writers: dict[Hashable, Operation]) -> Iterator[Finding]:
-    """Values that a state of the list lacked, although it had what was written later, and that were read again. A copy
-    that only lags lacks the newest values, never one in the middle."""
-    contents = [(read, set(values(read))) for read in story.reads]
-    gone: dict[Hashable, Operation] = {}
-    for read, shown in contents:
+    """Values that a region's copy lacked, although it had what was written later, and that were read there again. A
+    copy that only lags lacks the newest values, never one in the middle. Regions are not compared: while two
+    histories grow, each has what the other lacks."""
+    found: set[Hashable] = set()
+    gone: dict[tuple[str, Hashable], Operation] = {}
+    for read in story.reads:
+        shown = set(values(read))
         latest = max((writers[value].start_index for value in shown if value in writers), default=-1)
-        for value in shown & gone.keys():
-            without = gone.pop(value)
-            if without.end_index < read.start_index:
-                says = f"{client(read)} read {thing(value)} in {story.key}, which had gone before: it came back"
-                yield Finding("resurrected", says, read, (writers[value], without))
         for value, op in writers.items():
-            if op.type == OK and op.end_index < latest and value not in shown and value not in gone:
-                gone[value] = read
+            place = (read.region, value)
+            if value not in shown:
+                if op.type == OK and op.end_index < latest:
+                    gone.setdefault(place, read)
+            elif value not in found and place in gone and gone[place].end_index < read.start_index:
+                found.add(value)
+                says = f"{client(read)} read {thing(value)} in {story.key}, which had gone before: it came back"
+                yield Finding("came back", says, read, (op, gone[place]))
 
 
 def _reordered(story: Story, writers: dict[Hashable, Operation]) -> Iterator[Finding]:
