@@ -63,7 +63,7 @@ class Rpo:
             self.name,
             findings,
             held=f"{count(acknowledged, 'acknowledged write')}, {told_lost}",
-            cause=cause or _weak(acknowledged, divided, unread),
+            cause=cause or _weak(told, acknowledged),
             details=details,
             faults=history.faults,
         )
@@ -73,11 +73,20 @@ class Rpo:
         return msgspec.structs.replace(verdict, judged=self.objective_s is not None, summary=summary)
 
 
-def _weak(acknowledged: int, divided: int, unread: int) -> str:
+def _weak(told: Sequence[Story], acknowledged: int) -> str:
+    """Why nobody can say what was kept; empty when anybody can."""
     if not acknowledged:
         return "no write was acknowledged"
-    if divided:
-        return f"regions disagree at the end about {count(divided, 'acknowledged write')}: whose copy counts?"
+    lacking = Counter[str]()
+    for story in told:
+        for read in story.finals:
+            shown = set(values(read))
+            lacking[read.region] += sum(freeze(op.value) not in shown for op in story.divided)
+    lacking = +lacking  # without those that lack nothing
+    if lacking:
+        each = ", ".join(f"{region or 'one read'} lacks {number:,}" for region, number in sorted(lacking.items()))
+        return f"regions disagree at the end about acknowledged writes, so whose copy counts? {each} that others have"
+    unread = sum(len(story.unread) for story in told)
     return f"{count(unread, 'acknowledged write')} could not be read at the end" if unread else ""
 
 
