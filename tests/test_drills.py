@@ -10,19 +10,23 @@ import msgspec
 import pytest
 
 from harness import drills, execute, planning, registry
+from harness.checkers.rpo import Rpo
+from harness.checkers.rto import Rto
 from harness.errors import UsageError
 from harness.faults.kill_region import FAULT as KILL_REGION
 from harness.generators.base import PENDING
 from harness.generators.context import Context
 from harness.model.claims import Objectives
 from harness.model.op import INFO, Op
-from harness.model.plan import Drill
+from harness.model.plan import Drill, Plan
+from harness.model.run import Run
 from harness.model.seeds import Rng
 from harness.model.topology import Region, Topology
 from harness.model.verdict import Valid
 from harness.nemesis import Timeline
 from harness.runbooks import steps
 from harness.topologies import load
+from tests.scripted import Script
 
 ROOT = Path(__file__).resolve().parent.parent
 THREE = load("three-regions", ROOT / "fixtures" / "topologies")
@@ -189,3 +193,41 @@ def load_links() -> Any:
     from harness.model.topology import Between
 
     return (Between.model_validate({"from": "a", "to": "b", "rtt_ms": 1}),)
+
+
+# --- the report ----------------------------------------------------------------------------------
+
+
+def test_the_report_shows_the_drill_with_its_moments_and_its_lost_writes(tmp_path: Path) -> None:
+    def down(region: str, f: str, at_s: float) -> str:
+        return "refused" if 4.0 <= at_s < 6.25 else ""
+
+    script = Script(down=down, final=lambda region, key, values: [value for value in values if value != 40])
+    script.extra = [
+        Op(type="invoke", f="leader", key="n1", value={"node": "n1", "region": "us"}, time_ns=0),
+        Op(type="invoke", f="leader", key="n2", value={"node": "n2", "region": "eu"}, time_ns=6 * S),
+    ]
+    history = script.history()
+    lost = next(op for op in history.operations if op.f == "append" and op.value == 40)
+    assert lost.type == "ok"
+    plan = Plan(
+        test="drill", target="x", workload="failover", topology={"regions": [{"id": "us"}, {"id": "eu"}]}, seed=1,
+        drill=Drill(fault="kill-region"),
+    )  # fmt: skip
+    verdicts = tuple(checker.check(history) for checker in (Rpo(), Rto()))
+    run = Run(folder=tmp_path, plan=plan, history=history, verdicts=verdicts)
+    page = registry.renderer("html").render(run)
+    assert isinstance(page, Path)
+    text = page.read_text()
+    assert "The drill" in text
+    assert "n2 leads" in text
+    assert "1 of " in text
+    assert 'class="lost"' in text
+    assert "Only reported, since nobody promises otherwise: rpo" in text
+    seen = verdicts[1].details["outages"][0]["regions"]["eu"]["append"]
+    assert f"{seen['first_success_s']:.3f} s" in text
+    without = registry.renderer("html").render(
+        msgspec.structs.replace(run, plan=msgspec.structs.replace(plan, drill=None))
+    )
+    assert isinstance(without, Path)
+    assert "The drill" not in without.read_text()

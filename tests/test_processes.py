@@ -93,6 +93,21 @@ async def test_kill_ends_the_children_of_a_node_too(supervisor: Supervisor) -> N
     assert all(gone(member.pid) for member in members)
 
 
+async def test_children_with_sessions_of_their_own_are_paused_and_killed_with_the_node(supervisor: Supervisor) -> None:
+    """As PostgreSQL's are, which also overwrite their environment."""
+    process = await start_sh(supervisor, "setsid env -i sleep 1000 & echo up; wait")
+    await until(lambda: len({member.session for member in process.members()}) == 2)
+    (child,) = [member for member in process.members() if member.session != process.pid]
+
+    await supervisor.pause(process)
+    paused = procfs.stat(child.pid)
+    assert paused is not None
+    assert paused.state in "Tt"
+
+    await supervisor.kill(process)
+    assert gone(child.pid)
+
+
 async def test_kill_ends_children_that_outlived_the_node(supervisor: Supervisor) -> None:
     process = await start_sh(supervisor, "sleep 1000 & echo up; wait")
     await until(lambda: len(process.members()) == 2)
