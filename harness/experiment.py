@@ -29,7 +29,7 @@ from harness.checkers.errors import Errors
 from harness.checkers.judge import LIMIT_S, judge, judge_together
 from harness.checkers.recovery import Recovery
 from harness.checkers.stats import Stats
-from harness.contracts import Fault, Seat, Shape, Target, Testbed, Workload
+from harness.contracts import Fault, Leads, Seat, Shape, Target, Testbed, Workload
 from harness.errors import MissingPower, OperationError, RiftError
 from harness.failovers import HandsOver, Measures, Paced
 from harness.generators import Generator, any_of, clients, stagger, time_limit
