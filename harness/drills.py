@@ -167,7 +167,7 @@ def planned(asked: Asked) -> Plan:
             "time_limit_s": STEADY_S + asked.hold_s + steps.failback_after_s + TAIL_S,
             "rate_hz": asked.rate_hz or RATE_HZ,
             "clients": asked.clients or CLIENTS_PER_REGION * len(where.regions),
-            "op_timeout_s": asked.op_timeout_s or max(1.0, 6 * slowest_ms / 1000),
+            "op_timeout_s": asked.op_timeout_s or max(1.0, 8 * slowest_ms / 1000),
             "recovery_limit_s": asked.recovery_limit_s,
         },
         drill=steps,
