@@ -30,7 +30,7 @@ RATE_HZ: Final = 300.0
 CLIENTS_PER_REGION: Final = 15
 STEADY_S: Final = 5.0
 """Before the fault: what is normal."""
-TAIL_S: Final = 9.0
+TAIL_S: Final = 11.0
 FAILBACK_AFTER_S: Final = 1.5
 """After the failback began, or after the heal: until service is steady again."""
 PHASES: Final = ("detected_s", "first_success_s", "steady_s")

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from pathlib import Path
 
 import pytest
 
-from harness.model.op import invoke
+from harness import registry
+from harness.contracts import Client
+from harness.errors import OperationError
+from harness.failovers import HandsOver
+from harness.model.op import Op, invoke
 from harness.topologies import load
 from tests.docker_lab import composed, engine_for_tests, left_of
 from tests.real_servers import (
@@ -40,3 +46,37 @@ async def test_every_verb_works_and_a_killed_leader_loses_nothing(
             async with client_at(target, lab.seat(topology.node(old).region, old)) as client:
                 assert await client.invoke(invoke("members", key="s")) == [9, 10, 100]
         assert left_of(engine, lab.run_id) == []
+
+
+async def test_postgres_fails_over_and_is_handed_back(tmp_path: Path) -> None:
+    """A confirmed write is there after a killed primary was replaced, and after the role went back."""
+    pytest.importorskip("psycopg")
+    topology, target = load("three-regions", FIXTURES / "topologies"), registry.target("postgres", {"mode": "quorum"})
+    with engine_for_tests() as engine:
+        async with composed(topology, target, tmp_path) as lab:
+            async with client_at(target, lab.seat("eu-west-1", "n2")) as client:
+                await until_done(client, invoke("append", 7, key=0))
+
+            old = await a_killed_leader_is_replaced(lab)
+            async with client_at(target, lab.seat("eu-west-1", "n2")) as client:
+                await until_done(client, invoke("append", 8, key=0))
+            await lab.nodes.start(old)
+            assert isinstance(target, HandsOver)
+            await target.hand_over(lab.seats(), old)
+            assert await lab.leader() == old
+
+            async with client_at(target, lab.seat(topology.node(old).region, old)) as client:
+                await until_done(client, invoke("append", 9, key=0))
+                shown = await client.invoke(invoke("entries", key=0))
+                assert [value for value in dict.fromkeys(shown) if value in (7, 8, 9)] == [7, 8, 9]
+        assert left_of(engine, lab.run_id) == []
+
+
+async def until_done(client: Client, op: Op) -> None:
+    """Until the system confirms it: right after a start or an election it may refuse for a moment."""
+    async with asyncio.timeout(60):
+        while True:
+            with contextlib.suppress(OperationError):
+                await client.invoke(op)
+                return
+            await asyncio.sleep(0.2)

@@ -128,6 +128,7 @@ def verdict(run: Run, name: str) -> Verdict:
 
 
 @needs_postgres
+@pytest.mark.timeout(300)
 @pytest.mark.servers
 def test_a_quorum_fails_over_without_loss_and_hands_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = drilled(tmp_path, monkeypatch, "kill-region", mode="quorum")
@@ -146,6 +147,7 @@ def test_a_quorum_fails_over_without_loss_and_hands_back(tmp_path: Path, monkeyp
 
 
 @needs_postgres
+@pytest.mark.timeout(300)
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", ["partition-region", "blackhole-region"])
 def test_async_replication_loses_what_the_old_primary_went_on_to_acknowledge(
@@ -161,6 +163,7 @@ def test_async_replication_loses_what_the_old_primary_went_on_to_acknowledge(
 
 
 @needs_postgres
+@pytest.mark.timeout(300)
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["remote_write", "remote_apply", "quorum"])
 def test_confirmed_writes_survive_a_silent_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
@@ -171,6 +174,7 @@ def test_confirmed_writes_survive_a_silent_cut(tmp_path: Path, monkeypatch: pyte
 
 
 @needs_postgres
+@pytest.mark.timeout(300)
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("trouble", "says"),
@@ -199,6 +203,7 @@ def test_planted_trouble_ends_in_a_finding_and_everything_is_cleaned(
 
 
 @needs_postgres
+@pytest.mark.timeout(300)
 @pytest.mark.slow
 def test_nothing_is_left_when_the_harness_is_killed(tmp_path: Path) -> None:
     env = {**os.environ, "RIFT_RUNTIME_DIR": str(tmp_path / "leases"), "PYTHONPATH": str(ROOT)}
