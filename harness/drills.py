@@ -288,6 +288,7 @@ def line(drilled: Drilled) -> str:
         parts.append(f"{f} {times} s in {slowest['region']}")
     lost = f"{told['lost']} of {told['acknowledged']} acknowledged writes lost"
     lost += f" (the last {told['loss_s']:.2f} s)" if told["lost"] else ""
+    lost += f"; regions disagree about {told['divided']} at the end" if told["divided"] else ""
     split = f"; two primaries for {told['split_brain_s']:.1f} s" if told["split_brain_s"] else ""
     word = {Valid.TRUE: "held", Valid.FALSE: "VIOLATED", Valid.UNKNOWN: "unknown"}[drilled.valid]
     return f"seed {drilled.seed}  {word}  {'; '.join(parts)}; {lost}{split}"
