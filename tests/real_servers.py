@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import ModuleType
@@ -73,14 +73,27 @@ async def sets_work(here: Client, far: Client) -> None:
     assert await far.invoke(invoke("members", key="s")) == [9, 10, 100]
 
 
+async def lists_work(here: Client, far: Client) -> None:
+    assert await here.invoke(invoke("entries", key="l")) == []
+    for value in (10, 9, 100):
+        await here.invoke(invoke("append", value, key="l"))
+    await far.invoke(invoke("append", 7, key="l2"))
+    assert await here.invoke(invoke("entries", key="l")) == [10, 9, 100]
+
+
 async def a_killed_leader_is_replaced(lab: Any, patience_s: float = 40.0) -> str:
     """Kill whoever leads and wait for another; the killed node."""
     old: str | None = await lab.leader()
     assert old is not None
     await lab.nodes.kill(old)
+    await leads(lab, lambda node: node not in (None, old), patience_s)
+    return old
+
+
+async def leads(lab: Any, wanted: Callable[[str | None], bool], patience_s: float = 40.0) -> None:
+    """Wait until whom the lab calls the leader is ``wanted``."""
     for _ in range(round(patience_s / 0.1)):
-        if (new := await lab.leader()) not in (None, old):
+        if wanted(found := await lab.leader()):
             break
         await asyncio.sleep(0.1)
-    assert new not in (None, old)
-    return old
+    assert wanted(found)

@@ -19,6 +19,7 @@ from tests.real_servers import (
     FIXTURES,
     a_killed_leader_is_replaced,
     client_at,
+    lists_work,
     loaded,
     registers_work,
     sets_work,
@@ -39,6 +40,7 @@ async def test_every_verb_works_and_a_killed_leader_loses_nothing(
             async with client_at(target, home) as here, client_at(target, away) as far:
                 await registers_work(here, far)
                 await sets_work(here, far)
+                await lists_work(here, far)
 
             old = await a_killed_leader_is_replaced(lab)
             await lab.nodes.start(old)

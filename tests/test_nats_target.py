@@ -20,6 +20,8 @@ from tests.real_servers import (
     a_killed_leader_is_replaced,
     client_at,
     cluster,
+    leads,
+    lists_work,
     loaded,
     registers_work,
     sets_work,
@@ -176,9 +178,12 @@ async def test_every_verb_works_and_a_killed_leader_loses_nothing(three: Topolog
         async with client_at(target, home) as here, client_at(target, away) as far:
             await registers_work(here, far)
             await sets_work(here, far)
+            await lists_work(here, far)
 
         old = await a_killed_leader_is_replaced(lab)
         await lab.nodes.start(old)
+        await target.hand_over(lab.seats(), old)
+        await leads(lab, lambda node: node == old)
 
         async with client_at(target, lab.seat(three.node(old).region, old)) as client:
             assert await client.invoke(invoke("members", key="s")) == [9, 10, 100]

@@ -22,6 +22,7 @@ from tests.real_servers import (
     a_killed_leader_is_replaced,
     client_at,
     cluster,
+    lists_work,
     loaded,
     registers_work,
     sets_work,
@@ -147,20 +148,21 @@ def _place(topology: Topology, folder: Path, rank: int) -> Place:
 
 
 def test_all_replicate_the_first_node_and_a_majority_of_sentinels_decides(three: Topology, tmp_path: Path) -> None:
-    target = redis.make(min_replicas="1", down_after_ms="900")
+    target = redis.make(min_replicas="1", down_after_ms="900", stagger_ms="50")
     first, second = (target._files(_place(three, tmp_path, rank)) for rank in (0, 1))
 
     assert "replicaof" not in first["redis.first"]
     assert "replicaof n1.rift.test 6379" in second["redis.first"]
     assert "min-replicas-to-write 1" in first["redis.first"]
     assert "sentinel monitor rift n1.rift.test 6379 2" in second["sentinel.first"]
-    assert "down-after-milliseconds rift 900" in second["sentinel.first"]
+    assert "down-after-milliseconds rift 900" in first["sentinel.first"]
+    assert "down-after-milliseconds rift 950" in second["sentinel.first"]
 
 
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"wiat": "1"}, "option 'wiat' is unknown; write one of binary, wait, min_replicas, down_after_ms"),
+        ({"wiat": "1"}, "option 'wiat' is unknown; write one of binary, wait, min_replicas"),
         ({"wait": "all"}, "wait='all' is no whole number"),
     ],
 )
@@ -189,6 +191,7 @@ async def test_every_verb_works_and_sentinel_replaces_a_killed_master(three: Top
         async with client_at(target, home) as here, client_at(target, away) as far:
             await registers_work(here, far)
             await sets_work(here, far)
+            await lists_work(here, far)
             assert await far.invoke(invoke("stale-read", key=1)) == 6, "every replica has confirmed it"
 
         old = await a_killed_leader_is_replaced(lab)
