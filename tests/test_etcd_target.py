@@ -25,6 +25,8 @@ from tests.real_servers import (
     a_killed_leader_is_replaced,
     client_at,
     cluster,
+    leads,
+    lists_work,
     loaded,
     registers_work,
     sets_work,
@@ -67,8 +69,14 @@ def complaint(says: str, code: int = 14) -> dict[str, object]:
     return {"error": says, "code": code, "message": says}
 
 
-WRITES = (invoke("write", 3, key=1), invoke("cas", [1, 3], key=1), invoke("txn", [["w", 1, 3]]), invoke("add", 3))
-READS = (invoke("read", key=1), invoke("stale-read", key=1), invoke("members"))
+WRITES = (
+    invoke("write", 3, key=1),
+    invoke("cas", [1, 3], key=1),
+    invoke("txn", [["w", 1, 3]]),
+    invoke("add", 3),
+    invoke("append", 3),
+)
+READS = (invoke("read", key=1), invoke("stale-read", key=1), invoke("members"), invoke("entries"))
 
 
 @pytest.mark.parametrize("op", WRITES, ids=verb)
@@ -137,8 +145,8 @@ async def test_an_answer_that_is_not_etcds_proves_nothing() -> None:
 
 async def test_an_unknown_verb_is_never_sent() -> None:
     async with gateway({"header": {}}) as (client, asked):
-        with pytest.raises(Refused, match="no verb 'append'"):
-            await client.invoke(invoke("append", 3, key=1))
+        with pytest.raises(Refused, match="no verb 'enqueue'"):
+            await client.invoke(invoke("enqueue", 3, key=1))
         assert asked == []
 
 
@@ -231,6 +239,11 @@ async def test_every_verb_works_on_a_real_cluster(three: Topology, tmp_path: Pat
             await registers_work(here, far)
             await _transactions_and_stale_reads(here, far)
             await sets_work(here, far)
+            await lists_work(here, far)
+        leader = await lab.leader()
+        other = next(node.id for node in three.nodes if node.id != leader)
+        await target.hand_over(lab.seats(), other)
+        await leads(lab, lambda node: node == other)
 
 
 async def _transactions_and_stale_reads(here: Client, far: Client) -> None:
