@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 
-from harness.contracts import Address, Client, Launch, Leads, Place
+from harness.contracts import Address, Client, Launch, Place
 from harness.errors import Refused, TestbedError, Unsure, UsageError
+from harness.failovers import HandsOver
 from harness.model.op import Op, invoke
 from harness.model.topology import Topology
 from harness.testbeds import hosts
@@ -232,7 +233,7 @@ def test_without_a_binary_the_cure_is_named(empty_path: Path) -> None:
 @pytest.mark.servers
 async def test_every_verb_works_on_a_real_cluster(three: Topology, tmp_path: Path) -> None:
     async with cluster(target := etcd.make(), three, tmp_path) as lab:
-        assert isinstance(target, Leads)
+        assert isinstance(target, HandsOver)
         assert await lab.leader() in ("n1", "n2", "n3")
         home, away = lab.seat_for_client(0), lab.seat("ap-southeast-1", "n1")
         async with client_at(target, home) as here, client_at(target, away) as far:
