@@ -223,6 +223,9 @@ def check(
 ) -> int:
     """Judge a recorded history by a model, or an old run again; nothing is started.
 
+    A history: `rift check ops.jsonl --model list-append`. A deployment tool's events: `rift check events.jsonl --model
+    rollout --spec plan.yaml`. An old run: `rift check latest`. A file of yours as model: `--model ./stack.py`.
+
     Exit codes: 0 valid, 1 invalid, 2 unknown, 3 the harness failed, 4 wrong usage or a malformed file.
     """
     root = store or Path("store")

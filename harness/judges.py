@@ -114,12 +114,18 @@ MODELS: Final[dict[str, Judge]] = {
     "or-set": Judge(_named("crdt", "OrSet"), "a set in which adds win, once at rest: add, remove, read"),
 }
 
+ROLLOUT: Final = "rollout"
+"""The one model that is not about operations: ``harness.releases`` judges by it."""
+ROLLOUT_SAYS: Final = "a release over regions, from a deployment tool's events and its plan (--spec PLAN.yaml)"
+NAMES: Final = tuple(sorted((*MODELS, ROLLOUT)))
+"""What ``rift check --model`` takes, besides files."""
+
 
 def judge_of(name: str) -> Judge:
     """The model called ``name``, or defined by a file of yours (``./stack.py``). Raises UsageError, PluginError."""
     if name.endswith(".py"):
         return _own(name)
-    known("model", name, MODELS)
+    known("model", name, NAMES)
     return MODELS[name]
 
 

@@ -194,7 +194,7 @@ def check_file(name: str, root: Path, model: str | None, options: Options) -> Ju
     """Judge the history that ``name`` stands for, in a process of its own that ends in time. Raises UsageError when no
     or an unknown ``model`` is given."""
     if model is None:
-        known = ", ".join(sorted(judges.MODELS))
+        known = ", ".join(judges.NAMES)
         raise UsageError(f"{name} is a history: say by what to judge it, --model NAME, of {known}")
     found = source(name, root, options.keyed or judges.judge_of(model).keyed)
     return check(found, model, options, confined=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 from time import perf_counter
-from typing import Final
 
 import msgspec
 
@@ -12,19 +11,18 @@ from harness import judging
 from harness.checkers import waves
 from harness.errors import UsageError
 from harness.formats import _wave_log as wave_log
-
-MODEL: Final = "rollout"
+from harness.judges import ROLLOUT
 
 
 def check_file(name: str, root: Path, model: str | None, spec: Path | None, meaningless: list[str]) -> judging.Judged:
     """Judge the events in a file, or the rollouts of a run, by the plan ``spec``. ``meaningless`` are options that were
     given and say nothing here. Raises UsageError for those, without a plan, and for a wrong plan or event."""
-    if model != MODEL:
-        raise UsageError(f"--spec {spec}: means nothing to the model {model!r}; write --model {MODEL}, or leave it out")
+    if model != ROLLOUT:
+        raise UsageError(f"--spec {spec}: means nothing to the model {model!r}; write --model {ROLLOUT}, or leave it out")
     if spec is None:
-        raise UsageError(f"the model {MODEL!r} judges events by a release plan: give it, --spec PLAN.yaml")
+        raise UsageError(f"the model {ROLLOUT!r} judges events by a release plan: give it, --spec PLAN.yaml")
     if meaningless:
-        raise UsageError(f"{meaningless[0]}: means nothing to the model {MODEL!r}; leave it out")
+        raise UsageError(f"{meaningless[0]}: means nothing to the model {ROLLOUT!r}; leave it out")
     asked = wave_log.load_plan(spec)
     began = perf_counter()
     if Path(name).is_file():
@@ -33,4 +31,4 @@ def check_file(name: str, root: Path, model: str | None, spec: Path | None, mean
         log, format_ = wave_log.log_of(judging.source(name, root).history, asked, name), "run"
     read_s, began = perf_counter() - began, perf_counter()
     verdict = msgspec.structs.replace(waves.check(log, asked.plan), seconds=perf_counter() - began)
-    return judging.Judged(MODEL, format_, len(log), "", verdict, read_s=read_s, noun="event")
+    return judging.Judged(ROLLOUT, format_, len(log), "", verdict, read_s=read_s, noun="event")

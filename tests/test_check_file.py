@@ -294,7 +294,8 @@ def test_every_field_of_a_checker_is_an_option_with_a_meaning() -> None:
 def test_models_and_their_options_are_listed(tmp_path: Path) -> None:
     done = rift("list", "models", "--json", cwd=tmp_path)
     listed = json.loads(done.stdout)
-    assert set(listed["models"]) == set(judges.MODELS)
+    assert list(listed["models"]) == sorted([*judges.MODELS, "rollout"])
+    assert "--spec PLAN.yaml" in listed["models"]["rollout"]
     assert "-o max_ms, max_versions, initial" in listed["models"]["staleness"]
     assert rift("list", "model", cwd=tmp_path).returncode == 4
 
