@@ -37,7 +37,8 @@ def _plugins(kind: str, one: str) -> dict[str, dict[str, str]]:
 def _models() -> dict[str, dict[str, str]]:
     """The models of ``rift check``, each with the names of its options, and what the options mean."""
     models = {name: _model(judge) for name, judge in judges.MODELS.items()} | {judges.ROLLOUT: judges.ROLLOUT_SAYS}
-    return {"models": dict(sorted(models.items())), "model_options": {f"-o {name}=": says for name, says in judges.OPTIONS.items()}}
+    options = {f"-o {name}=": says for name, says in judges.OPTIONS.items()}
+    return {"models": dict(sorted(models.items())), "model_options": options}
 
 
 def _model(judge: judges.Judge) -> str:

@@ -23,6 +23,8 @@ from harness.model.verdict import Valid
 PLAYING: Final = pytest.StashKey[Any]()
 FINISHED: Final = pytest.StashKey[list[Run]]()
 SEED: Final = pytest.StashKey[int]()
+SAID: Final = pytest.StashKey[list[Any]]()
+"""What a test's run said of numbered guarantees."""
 
 
 class Holds(Protocol):
@@ -74,8 +76,21 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     return [f"rift: seed {config.stash[SEED]}"] if config.getoption("--target") else []
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
+    """What a test's run said of guarantees goes with its report, also from a worker of ``pytest -n``."""
+    report = yield
+    if call.when == "call":
+        report.rift_said = [list(each) for each in item.stash.get(SAID, ())]
+    return report
+
+
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """The seed, last."""
+    """What the scenarios said of each guarantee, and the seed, last."""
+    reports = [report for found in terminalreporter.stats.values() for report in found]
+    said = [each for report in reports for each in getattr(report, "rift_said", ())]
+    if said:
+        _show_guarantees(terminalreporter, said)
     if config.getoption("--target"):
         terminalreporter.write_line(f"rift: replay with --seed {config.stash[SEED]}")
 
@@ -144,7 +159,16 @@ def rollout(request: pytest.FixtureRequest) -> Rollout:
         pytest.skip("no system under test: give --target, e.g. --target refrollout")
 
     def run(scenario: Scenario, *rows: str, topology: str = "four-regions") -> Run:
-        finished = _play(request, scenario, rows, config.getoption("--topology") or topology)
+        from harness import tally
+
+        stash = request.node.stash
+        stash[SAID] = tally.unjudged(rows, "unknown", "its scenario did not come to an end")
+        try:
+            finished = _play(request, scenario, rows, config.getoption("--topology") or topology)
+        except pytest.skip.Exception as skipped:
+            stash[SAID] = tally.unjudged(rows, "unsupported", str(skipped).removeprefix("unsupported: "))
+            raise
+        stash[SAID] = tally.said_by(finished, rows)
         request.node.user_properties += [("seed", finished.plan.seed), ("run", str(finished.folder))]
         request.node.user_properties += [("guarantee", row) for row in rows]
         _attach(finished)
@@ -152,6 +176,22 @@ def rollout(request: pytest.FixtureRequest) -> Rollout:
         return finished
 
     return run
+
+
+def _show_guarantees(terminal: Any, said: list[list[Any]]) -> None:
+    from harness.checkers.rollout import ALLOWED, FAIL, GUARANTEES, PASS, UNTESTED
+    from harness.tally import Said, table
+
+    terminal.section("guarantees of multiregion deployments")
+    lines = table([Said(*each) for each in said], GUARANTEES)
+    for line in lines:
+        if line.outcome != UNTESTED:
+            colour = {PASS: "green", ALLOWED: "green", FAIL: "red"}.get(line.outcome, "yellow")
+            terminal.write(f"{line.row:<14}")
+            terminal.write(f"{line.outcome:<12}", **{colour: True})
+            terminal.write_line(f"{line.judged or '':>4}  {line.why}")
+    if rest := [line.row for line in lines if line.outcome == UNTESTED]:
+        terminal.write_line(f"not put to the test by any scenario of this session: {', '.join(rest)}")
 
 
 def _play(request: pytest.FixtureRequest, scenario: Scenario, rows: tuple[str, ...], topology: str) -> Run:

@@ -18,7 +18,9 @@ def check_file(name: str, root: Path, model: str | None, spec: Path | None, mean
     """Judge the events in a file, or the rollouts of a run, by the plan ``spec``. ``meaningless`` are options that were
     given and say nothing here. Raises UsageError for those, without a plan, and for a wrong plan or event."""
     if model != ROLLOUT:
-        raise UsageError(f"--spec {spec}: means nothing to the model {model!r}; write --model {ROLLOUT}, or leave it out")
+        raise UsageError(
+            f"--spec {spec}: means nothing to the model {model!r}; write --model {ROLLOUT} or leave it out"
+        )
     if spec is None:
         raise UsageError(f"the model {ROLLOUT!r} judges events by a release plan: give it, --spec PLAN.yaml")
     if meaningless:

@@ -32,6 +32,8 @@ class Stage(Protocol):
     rng: Rng
     traits: Mapping[str, str]
     """What the target says of itself: edition, profile."""
+    powers: frozenset[str]
+    """What the lab can do; with ``containers`` a node's tasks die with it."""
     watched: list[dict[str, Any]]
 
     async def do(self, f: str, key: Any = None, at: str = "", **value: Any) -> Answer:

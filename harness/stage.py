@@ -52,7 +52,10 @@ class _Seated:
 
 
 class Players(Lab, Protocol):
-    """A lab that also says where clients sit."""
+    """A lab that also says what it can do and where clients sit."""
+
+    @property
+    def powers(self) -> frozenset[str]: ...
 
     def seat(self, region: str, node_id: str) -> Seat: ...
 
@@ -67,6 +70,7 @@ class LiveStage:
         self.topology = lab.topology
         self.rng = rng
         self.traits: Mapping[str, str] = dict(getattr(target, "traits", {}))
+        self.powers = lab.powers
         self.watched: list[dict[str, Any]] = []
         self.counts = {OK: 0, "fail": 0, INFO: 0}
         self.nemesis = Nemesis(lab, Faults(), ledger, clock, say)

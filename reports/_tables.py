@@ -16,6 +16,8 @@ from ._words import count, lasting, millis, moment, size
 SHOWN_SIGHTS = 3
 UNTESTED = "untested"
 """A guarantee's outcome in a run that does not concern it."""
+UNSUPPORTED = "unsupported"
+"""... and where the target cannot be judged by it."""
 """Probe findings per fault before the rest is folded away."""
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from harness.model.run import Run
 from harness.model.verdict import Valid, Verdict
 
+from . import _tables
 from ._facts import Facts
 from ._lanetext import draw_lanes
 from ._story import (
@@ -21,7 +22,6 @@ from ._story import (
     replay_command,
     verdict_sentence,
 )
-from ._tables import UNTESTED
 from ._words import clean
 
 COLOUR = {Valid.TRUE: "green", Valid.FALSE: "red", Valid.UNKNOWN: "yellow"}
@@ -55,11 +55,12 @@ def report_lines(run: Run, width: int) -> Iterator[tuple[str, str]]:
         yield from _wrapped(f"  {sentence}", width, 2, "yellow")
     if run.verdicts:
         yield "", ""
-        untested = [v.checker for v in run.verdicts if v.details.get("outcome") == UNTESTED]
-        for verdict in [verdict for verdict in run.verdicts if verdict.checker not in untested]:
+        aside = _aside(run)
+        rest = {row for rows in aside.values() for row in rows}
+        for verdict in [verdict for verdict in run.verdicts if verdict.checker not in rest]:
             yield from _wrapped(_verdict(verdict), width, 29, COLOUR[verdict.valid] if verdict.judged else "dim")
-        if untested:
-            yield from _wrapped(f"  - not put to the test here: {', '.join(untested)}", width, 4, "dim")
+        for why, rows in aside.items():
+            yield from _wrapped(f"  - {why}: {', '.join(rows)}", width, 4, "dim")
     if facts.faults:
         yield "", ""
         for fault in facts.faults:
@@ -75,6 +76,18 @@ def report_lines(run: Run, width: int) -> Iterator[tuple[str, str]]:
     yield "", ""
     yield f"Run it again:    {replay_command(run)}", ""
     yield f"Judge it again:  {check_command(run)}", ""
+
+
+def _aside(run: Run) -> dict[str, list[str]]:
+    """The guarantees that this run does not judge, by the reason."""
+    found: dict[str, list[str]] = {}
+    for verdict in run.verdicts:
+        match verdict.details.get("outcome"):
+            case _tables.UNTESTED:
+                found.setdefault("not put to the test here", []).append(verdict.checker)
+            case _tables.UNSUPPORTED:
+                found.setdefault(f"unsupported, {verdict.summary}", []).append(verdict.checker)
+    return found
 
 
 def _wrapped(text: str, width: int, indent: int, style: str) -> Iterator[tuple[str, str]]:

@@ -23,7 +23,7 @@ LAYERS = (
     {"runner", "nemesis", "catalogue", "serving", "planning", "console", "judging"},
     {"guard", "stage", "releases", "certify", "runbooks"},
     {"experiment"},
-    {"execute"},
+    {"execute", "tally"},
     {"playing", "drills"},
     {"cli", "plugin"},
     {"__main__"},

@@ -232,4 +232,25 @@ def test_an_open_source_build_is_judged_by_its_refusal_and_the_rest_is_unsupport
     done = suite(tmp_path, str(ROLLOUT), "-k", "nom_36 or nom_37 or nom_06", "--target-option", "edition=oss")
     assert done.returncode == 0, done.stdout
     assert "3 passed, 5 skipped" in done.stdout
-    assert "unsupported: this build has no multiregion deployments" in done.stdout
+    said = {line.split()[0]: line.split(None, 1)[1] for line in done.stdout.splitlines() if line.startswith("NOM-")}
+    assert said["NOM-36"].startswith("pass")
+    assert said["NOM-6"].startswith("unsupported       this build has no multiregion deployments")
+
+
+@pytest.mark.servers
+def test_a_run_against_an_open_source_build_judges_the_refusal_and_names_the_rest(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "harness", "run", "--target", "refrollout", "-o", "edition=oss"]
+    command += ["--workload", "rollout", "--topology", "four-regions"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=110, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "✓ NOM-36" in done.stdout
+    assert "unsupported, this build has no multiregion deployments" in done.stdout
+    assert "✓ NOM-6 " not in done.stdout
+
+
+def test_a_target_that_knows_no_jobs_is_unsupported_and_says_so(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", ORDER, "--target", "refstore"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout
+    assert "target refstore does not speak observe, register, stop, which rollout needs" in done.stdout
+    assert "1 skipped" in done.stdout

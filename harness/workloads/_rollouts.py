@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import sys
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final
@@ -22,21 +22,16 @@ ANSWER_LIMIT_S: Final = 8.0
 HOLD_S: Final = 1.0
 """How long a scenario watches that nothing happens."""
 
-_SHELL: Final = 'case ",$1," in *",$NOMAD_REGION,"*) sleep "$2"; exit 1;; esac; shift 2; exec "$@"'
-"""Fails in some regions, and becomes the task proper in all others: a shell starts in no time, also where much runs."""
-_TASK: Final = """
-import os, sys, time
-life = float(sys.argv[1])
-for name in sorted(os.environ):
-    if name.startswith("NOMAD_"):
-        print("env", name, os.environ[name])
-print("pid", os.getpid(), flush=True)
-end = time.monotonic() + life
-while time.monotonic() < end:
-    print("beat", time.monotonic_ns(), flush=True)
-    time.sleep(0.2)
+BEAT_S: Final = 0.5
+_TASK: Final = r"""
+case ",$1," in *",$NOMAD_REGION,"*) sleep "$2"; exit 1;; esac
+env | sed -n 's/^\(NOMAD_[A-Za-z0-9_]*\)=/env \1 /p'
+echo "pid $$"
+left=$3
+while [ "$left" -gt 0 ]; do echo "beat $left"; sleep "$4"; left=$((left - 1)); done
 """
-"""The task of every job: says its environment once, and five times a second that it lives."""
+"""The task of every job: fails in some regions; elsewhere it says its environment once, and twice a second that it
+lives. A shell is on every machine and starts in no time, also where much runs."""
 
 Json = dict[str, Any]
 
@@ -51,8 +46,8 @@ def group(
     life_s: float = LIFE_S, meta: Mapping[str, str] | None = None, task_meta: Mapping[str, str] | None = None,
 ) -> Json:  # fmt: skip
     """A task group whose tasks live, except in the regions ``fails_in``."""
-    python = [sys.executable, "-I", "-S", "-c", _TASK, str(life_s)]
-    argv = ["-c", _SHELL, "task", ",".join(fails_in) or "-", str(fails_after_s), *python]
+    beats = math.ceil(life_s / BEAT_S)
+    argv = ["-c", _TASK, "task", ",".join(fails_in) or "-", str(fails_after_s), str(beats), str(BEAT_S)]
     task = {"Name": "main", "Driver": "raw_exec", "Config": {"command": "/bin/sh", "args": argv}}
     return {
         "Name": name,
@@ -129,6 +124,10 @@ class Play:
                     f"{what} of {key} in {region} was not answered within {ANSWER_LIMIT_S:g} s: {answer.error}"
                 )
             await asyncio.sleep(0.2)
+
+    async def holders(self) -> list[str]:
+        """The regions that have the job, be it stopped."""
+        return [region for region in self.regions if await self.ask("job", region)]
 
     async def clean(self) -> None:
         """Stop the job everywhere, so that its tasks do not run through the next scenario."""

@@ -1,13 +1,14 @@
 """Rollouts over regions: a job of random shape, an operator or a fault at a random phase, judged by every guarantee.
 
 The seed draws regions, their order, how many at a time, what a failure does, who fails, and what goes wrong besides.
+A build without multiregion deployments is judged by how it refuses them; the rest is unsupported and says so.
 """
 
 from __future__ import annotations
 
 from typing import Any, Final
 
-from harness.checkers.rollout import all_guarantees
+from harness.checkers.rollout import GUARANTEES, all_guarantees, unsupported_by
 from harness.contracts import Checker, Shape
 from harness.generators import Generator, clients, each_thread_from
 from harness.model.rollout import BLOCKED, FAIL_ALL, FAIL_LOCAL, PENDING, RUNNING
@@ -37,7 +38,22 @@ class RandomRollout:
         return all_guarantees()
 
     async def drive(self, stage: Stage) -> None:
-        await random_rollout(stage)
+        if unsupported_by(stage.traits, ("state-machine",)):
+            await refused_rollout(stage)
+        else:
+            await random_rollout(stage)
+
+
+async def refused_rollout(stage: Stage) -> None:
+    """The block is refused with the words that name the licence, and nothing is stored."""
+    play = Play(stage, "licence")
+    answer = await play.register(play.job())
+    await play.expect("NOM-36", "the answer", False, answer.ok)
+    await play.expect("NOM-36", "its text", "Multiregion jobs are unlicensed", answer.error, "holds")
+    await play.expect("NOM-36", "regions that stored it", [], await play.holders())
+    for row in GUARANTEES:
+        if reason := unsupported_by(stage.traits, (row,)):
+            await play.expect(row, reason, None, None, "unsupported")
 
 
 async def random_rollout(stage: Stage) -> None:

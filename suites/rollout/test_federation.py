@@ -6,6 +6,7 @@ from typing import Any
 
 from harness.scenarios import Stage
 from harness.workloads._rollouts import Play
+from harness.workloads.rollout import refused_rollout
 
 
 def test_nom_02_regions_share_gossip_and_nothing_else(rollout: Any) -> None:
@@ -38,13 +39,4 @@ def test_nom_02_regions_share_gossip_and_nothing_else(rollout: Any) -> None:
 
 def test_nom_36_the_open_source_build_refuses_the_block_and_stores_nothing(rollout: Any) -> None:
     """With the words that name the licence."""
-
-    async def scenario(stage: Stage) -> None:
-        play = Play(stage, "licence")
-        answer = await play.register(play.job())
-        await play.expect("NOM-36", "the answer", False, answer.ok)
-        await play.expect("NOM-36", "its text", "Multiregion jobs are unlicensed", answer.error, "holds")
-        found = [await play.ask("job", region) for region in play.regions]
-        await play.expect("NOM-36", "the job in every region", [None] * len(found), found)
-
-    rollout(scenario, "NOM-36")
+    rollout(refused_rollout, "NOM-36")

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from harness.model.op import FAIL
 from harness.model.rollout import CANCELLED, FAILED, FIRST, PENDING, RUNNING
 from harness.scenarios import Stage
 from harness.workloads._rollouts import Play
@@ -74,6 +75,8 @@ def test_nom_04_with_one_region_out_of_reach_no_region_starts_the_version(rollou
             if answer.ok:
                 waiting = [play.status(region) in (*FIRST, "", FAILED, CANCELLED) for region in play.regions[:-1]]
                 await play.expect("NOM-4", "an accepted job waits in every region", True, all(waiting))
+        if answer.type == FAIL:
+            await play.expect("NOM-4", "regions that stored the refused job", [], await play.holders())
         await play.clean()
 
     rollout(scenario, "NOM-4")
