@@ -1,10 +1,11 @@
 """How often a bug planted into the reference orchestrator is found by the guarantee that it breaks, over many seeds.
 
-    python bench/detect_rollout.py [--seeds 20] [--jobs 2] [NAME ...]
+    python bench/detect_rollout.py [--seeds 20] [--jobs 2] [--keep FILE] [NAME ...]
 
 Every run is the rollout suites' scenarios of that guarantee on real servers, up to the first violation; it counts when
 that guarantee's verdict is false, not another's. ``good`` plays the random scenarios without any bug: there nothing
-may be violated. Reach: each bug in at least 19 of 20 seeds, and no false alarm.
+may be violated. Reach: each bug in at least 19 of 20 seeds, and no false alarm. It takes one or two hours; with
+``--keep`` results stand in a file, and a bench that was stopped goes on where it was.
 """
 
 from __future__ import annotations
@@ -61,6 +62,22 @@ def run(row: Row, seed: int) -> tuple[bool, str]:
     return False, f"violated: {', '.join(sorted(violated)) or 'nothing'}; {_end(done.stdout)}"
 
 
+def kept(row: Row, seed: int, file: Path | None) -> dict[str, Any]:
+    """The result of one seed: from ``file`` when it is there, else of a run, and then it is added to the file."""
+    if file is not None and file.exists():
+        for line in file.read_text(encoding="utf-8").splitlines():
+            told: dict[str, Any] = json.loads(line)
+            if (told["name"], told["seed"]) == (row.name, seed):
+                return told
+    began = time.monotonic()
+    right, why = run(row, seed)
+    told = {"name": row.name, "seed": seed, "right": right, "why": why, "seconds": round(time.monotonic() - began, 1)}
+    if file is not None:
+        with file.open("a", encoding="utf-8") as out:
+            out.write(json.dumps(told) + "\n")
+    return told
+
+
 def _verdicts(store: Path) -> Iterable[dict[str, Any]]:
     for path in store.glob("*/*/verdicts.json"):
         if not path.parent.is_symlink():
@@ -80,6 +97,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--first-seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--keep", type=Path, help="a file for results; those that are in it are not run again")
     given = parser.parse_args()
     known = every()
     if unknown := set(given.names) - {row.name for row in known}:
@@ -87,15 +105,14 @@ def main() -> None:
     print(f"{'planted bug':<28}  {'breaks':<7}  {'right':>9}  {'minutes':>7}")
     seeds = range(given.first_seed, given.first_seed + given.seeds)
     for row in [row for row in known if not given.names or row.name in given.names]:
-        began = time.monotonic()
         with ThreadPoolExecutor(given.jobs) as pool:
-            found = list(pool.map(lambda seed: run(row, seed), seeds))  # noqa: B023 - used at once
-        right = sum(good for good, _ in found)
-        minutes = (time.monotonic() - began) / 60
+            found = list(pool.map(lambda seed: kept(row, seed, given.keep), seeds))  # noqa: B023 - used at once
+        right = sum(each["right"] for each in found)
+        minutes = sum(each["seconds"] for each in found) / 60 / given.jobs
         print(f"{row.name:<28}  {row.guarantee or '-':<7}  {right:>3} of {given.seeds:<2}  {minutes:7.1f}", flush=True)
-        for seed, (_, why) in zip(seeds, found, strict=True):
-            if why:
-                print(f"    seed {seed}: {why}", flush=True)
+        for each in found:
+            if each["why"]:
+                print(f"    seed {each['seed']}: {each['why']}", flush=True)
 
 
 if __name__ == "__main__":
