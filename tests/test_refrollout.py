@@ -203,11 +203,11 @@ ROLLOUT = registry.home("suites") / "rollout"
 ORDER = f"{ROLLOUT / 'test_order.py'}::test_nom_09_regions_start_in_the_order_of_the_list[0]"
 
 
-def suite(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def suite(folder: Path, *arguments: str, limit_s: float = 110) -> subprocess.CompletedProcess[str]:
     """The rollout suites as a user runs them."""
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "-rs", *arguments]
     command += ["--target", "refrollout", "--seed", "7"]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=110, check=False)
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=limit_s, check=False)
 
 
 @pytest.mark.servers
