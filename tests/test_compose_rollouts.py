@@ -1,4 +1,4 @@
-"""The rollout suites on composed regions: the same scenarios, the same bugs found, and tasks that die with their machine."""
+"""The rollout suites on composed regions: the same scenarios, the same bugs, and tasks that die with their machine."""
 
 from __future__ import annotations
 

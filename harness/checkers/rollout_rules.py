@@ -17,6 +17,7 @@ from harness.checkers.wording import count, moment
 from harness.kernels import rollouts
 from harness.kernels.rollouts import ALL, ANY, CODE, LOCAL, NEVER
 from harness.model.clock import NS_PER_S
+from harness.model.columns import Longs
 from harness.model.rollout import (
     BLOCKED,
     CANCELLED,
@@ -98,8 +99,8 @@ def _shown(*changes: Change | None) -> tuple[Change, ...]:
     return tuple(change for change in changes if change is not None)
 
 
-def _started(story: Story) -> rollouts.Longs:
-    started: rollouts.Longs = (story.columns.first_ns(RUNNING) < NEVER).sum(axis=1)
+def _started(story: Story) -> Longs:
+    started: Longs = (story.columns.first_ns(RUNNING) < NEVER).sum(axis=1)
     return started
 
 

@@ -16,6 +16,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from harness.model.columns import Bytes, Ints, Longs
 from harness.model.rollout import (
     BLOCKED,
     CANCELLED,
@@ -29,9 +30,6 @@ from harness.model.rollout import (
     UNBLOCKING,
 )
 
-Longs = npt.NDArray[np.int64]
-Ints = npt.NDArray[np.int32]
-Bytes = npt.NDArray[np.int8]
 Flags = npt.NDArray[np.bool_]
 
 NEVER: Final = np.int64(1) << 62

@@ -9,8 +9,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from harness.kernels.rollouts import NEVER
-from harness.kernels.waves import Flags, Longs, Waves
+from harness.kernels.rollouts import NEVER, Flags
+from harness.kernels.waves import Waves
+from harness.model.columns import Longs
 from harness.model.rollout import BLOCKED, CANCELLED, FAILED, RUNNING, SUCCESSFUL
 from harness.model.waves import ALARM, ANYTHING, EVENTS, LAST_GOOD, ROLLED_BACK, WaveLog
 

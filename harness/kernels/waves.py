@@ -13,10 +13,10 @@ from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
 from harness.kernels.compiling import fast
-from harness.kernels.rollouts import ANY, NEVER, NOTHING, Rollouts, table
+from harness.kernels.rollouts import ANY, NEVER, NOTHING, Flags, Rollouts, table
+from harness.model.columns import Longs
 from harness.model.rollout import (
     BLOCKED,
     CANCELLED,
@@ -29,9 +29,6 @@ from harness.model.rollout import (
     UNBLOCKING,
 )
 from harness.model.waves import ALARM, CONTINUE, EVENTS, ROLLED_BACK, WaveLog, WavePlan
-
-Longs = npt.NDArray[np.int64]
-Flags = npt.NDArray[np.bool_]
 
 _CODE: Final = {event: code for code, event in enumerate(EVENTS)}
 _STARTS: Final = (PENDING, RUNNING)

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
+from harness.model.columns import Bytes, Ints, Longs
 from harness.model.rollout import (
     BLOCKED,
     CANCELLED,
@@ -40,10 +40,6 @@ WORDS: Final[dict[str, str]] = {
 """What a log may say, and what it means."""
 HALT, CONTINUE = "halt", "continue"
 LAST_GOOD, ANY_GOOD, ANYTHING = "last-good", "any-good", "anything"
-
-Longs = npt.NDArray[np.int64]
-Ints = npt.NDArray[np.int32]
-Bytes = npt.NDArray[np.int8]
 
 
 @dataclass(frozen=True, kw_only=True)
