@@ -87,10 +87,15 @@ class Place:
 
 @dataclass(frozen=True)
 class Launch:
-    """A node's process: ``argv[0]`` is an absolute path; ``env`` is added to a minimal environment."""
+    """A node's process: ``argv[0]`` is an absolute path; ``env`` is added to a minimal environment.
+
+    Signals go to its session and all descendants, or with ``alone`` only to the process itself: its helpers outlive it, as they do
+    where its service manager is told so. They end with the run.
+    """
 
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict)
+    alone: bool = False
 
 
 @dataclass(frozen=True)

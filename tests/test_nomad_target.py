@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import shutil
 import stat
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -143,6 +147,18 @@ async def test_the_event_stream_becomes_changes_in_the_order_of_the_index() -> N
         assert "index=1" in next(asked for asked, _ in recorded.asked if "stream" in asked)
 
 
+async def test_a_deployment_that_was_there_before_the_first_look_has_an_unseen_past() -> None:
+    later = {**EVENT, "Index": 24, "Payload": {"Deployment": {**DEPLOYMENT, "Status": "cancelled", "ModifyIndex": 24}}}
+    again = {**EVENT, "Index": 25, "Payload": {"Deployment": {**DEPLOYMENT, "Status": "cancelled", "ModifyIndex": 25}}}
+    lines = [json.dumps({"Index": each["Index"], "Events": [each]}).encode() for each in (later, again)]
+    answers = {"GET /v1/deployments": (200, [DEPLOYMENT]), "GET /v1/event/stream": (200, lines)}
+    async with replaying(answers) as (client, _):
+        found: list[dict[str, Any]] = []
+        while len(found) < 2:
+            found += await client.invoke(op("observe", wait_s=0.5))
+        assert [change.get("gap", False) for change in found] == [True, False]
+
+
 async def test_what_a_broken_stream_cannot_repeat_is_one_change_with_a_gap() -> None:
     answers: dict[str, tuple[int, Any]] = {"GET /v1/deployments": (200, []), "GET /v1/event/stream": (500, "")}
     async with replaying(answers) as (client, recorded):
@@ -191,11 +207,14 @@ def test_the_binary_says_its_edition_and_starts_as_server_and_client(
     own, other = ({name: Address(f"127.0.0.{i}", port) for name, port in PORTS.items()} for i in (7, 8))
     one, two = TWO.nodes
     place = Place(one, TWO, tmp_path, own, {one.id: own, two.id: other}, {})
-    assert target.launch(place).argv == (str(binary), "agent", f"-config={tmp_path / 'nomad.hcl'}")
+    argv = target.launch(place).argv
+    assert argv[-3:] == (str(binary), "agent", f"-config={tmp_path / 'nomad.hcl'}")
+    assert ("--mount" in argv) == (os.geteuid() == 0)
     text = (tmp_path / "nomad.hcl").read_text()
     for line in (
         'region = "north"',
         'bind_addr = "127.0.0.7"',
+        'serf = "127.0.0.7"',
         "bootstrap_expect = 1",
         'retry_join = ["127.0.0.8:4648"]',
     ):
@@ -203,6 +222,20 @@ def test_the_binary_says_its_edition_and_starts_as_server_and_client(
 
 
 PORTS = {"http": 4646, "rpc": 4647, "serf": 4648}
+
+
+@pytest.mark.servers
+@pytest.mark.skipif(shutil.which("nomad") is None, reason="no nomad on PATH; the adapter is tested on recorded answers")
+def test_the_real_product_is_judged_by_its_federation(tmp_path: Path) -> None:
+    names = "nom_02 or nom_36 or nom_28 and server"
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", str(registry.home("suites") / "rollout")]
+    command += ["-k", names, "--target", "nomad"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=115, check=False)
+    assert done.returncode == 0, done.stdout
+    said = {line.split()[0]: line.split()[1] for line in done.stdout.splitlines() if line.startswith("NOM-")}
+    assert (said["NOM-2"], said["NOM-28"]) == ("pass", "pass")
+    assert said["NOM-36"] in ("pass", "unsupported"), "the enterprise build refuses nothing"
+    assert str(tmp_path) not in Path("/proc/self/mounts").read_text()
 
 
 async def test_a_federation_that_runs_elsewhere_is_reached_through_its_url(tmp_path: Path) -> None:

@@ -209,6 +209,26 @@ async def test_a_missing_program_is_named(supervisor: Supervisor) -> None:
         await supervisor.start("n1", ("/no/such/server",), supervisor.folder / "log", wrap=nothing_around)
 
 
+@pytest.mark.parametrize("alone", [False, True])
+async def test_its_helpers_die_with_a_process_unless_it_stands_for_itself_alone(
+    supervisor: Supervisor, alone: bool
+) -> None:
+    log = supervisor.folder / "log"
+    process = await supervisor.start("n1", ("/bin/sh", "-c", "sleep 1000 & echo up $!; wait"), log, alone=alone)
+    await until(lambda: "up " in log.read_text())
+    helper = int(log.read_text().split()[1])
+
+    await supervisor.pause(process)
+    stat = procfs.stat(helper)
+    assert stat is not None
+    assert (stat.state in "Tt") is not alone
+    await supervisor.kill(process)
+    assert process.state() == "dead"
+    assert gone(helper) is not alone
+    await supervisor.close()
+    assert gone(helper)
+
+
 async def test_close_also_ends_what_left_its_session(supervisor: Supervisor) -> None:
     await start_sh(supervisor, "setsid sleep 1000 & echo up; wait")
     await until(lambda: any(one.name == "sleep" for one in marked(supervisor.run_id)))

@@ -82,6 +82,8 @@ class _Asker(asyncio.Protocol):
         if self.answer.done():
             self.answer.result()  # raises when the connection ended since the last answer
             self.answer = asyncio.get_running_loop().create_future()
+        if transport.is_closing():  # uvloop raises no OSError for it
+            raise EOFError("the connection was closed")
         start_ns = time.perf_counter_ns()
         transport.write(question)
         await asyncio.shield(self.answer)

@@ -73,7 +73,7 @@ class LocalNodes:
             launch = self._target.launch(self._place(self._seats[node_id].node))
             launch = self._faked(node_id, launch) if self._faked is not None else launch
             self._processes[node_id] = await self._supervisor.start(
-                node_id, launch.argv, self.log(node_id), launch.env, partial(self._wrapped, node_id)
+                node_id, launch.argv, self.log(node_id), launch.env, partial(self._wrapped, node_id), launch.alone
             )
             self._starts[node_id] += 1
         await self._wait_until_ready(node_id, limit_s)

@@ -39,13 +39,15 @@ Wrap = Callable[[tuple[str, ...]], tuple[str, ...]]
 
 @dataclass(frozen=True)
 class Process:
-    """A process that was started here. ``start_ticks`` protects against a pid that was given to another one."""
+    """A process that was started here. ``start_ticks`` protects against a pid that was given to another one. With
+    ``alone`` it does not stand for the others of its session."""
 
     name: str
     pid: int
     start_ticks: int
     run_id: str
     popen: subprocess.Popen[bytes]
+    alone: bool = False
 
     def state(self) -> str:
         """``running``, ``paused`` or ``dead``, as the kernel says now. A zombie is dead, and is reaped here."""
@@ -66,9 +68,11 @@ class Process:
     def members(self) -> list[procfs.Stat]:
         """The living processes of its session, and their descendants: servers like PostgreSQL give each child a session
         of its own. Once the process itself is reaped its number may be somebody else's session, so that from then on
-        only marked processes count."""
+        only marked processes count. Of one that stands alone, only itself."""
         reaped = self.popen.returncode is not None
         living = [found for found in procfs.processes() if not found.gone]
+        if self.alone:
+            return [found for found in living if found.pid == self.pid and not reaped]
         session = [found for found in living if found.session == self.pid]
         mine = [found for found in session if not reaped or procfs.environment(found.pid).get(MARK) == self.run_id]
         return _with_descendants(mine, living)
@@ -116,18 +120,19 @@ class Supervisor:
         folder.mkdir(parents=True, exist_ok=True)
 
     async def start(
-        self, name: str, argv: Sequence[str], log: Path, env: Mapping[str, str] | None = None, wrap: Wrap | None = None
-    ) -> Process:
+        self, name: str, argv: Sequence[str], log: Path, env: Mapping[str, str] | None = None,
+        wrap: Wrap | None = None, alone: bool = False,
+    ) -> Process:  # fmt: skip
         """Start ``argv`` with a minimal environment plus ``env``; output is appended to ``log``.
 
-        ``wrap`` puts another command around it (see ``hosts.inside``). Raises TestbedError when the command
-        cannot be executed.
+        ``wrap`` puts another command around it (see ``hosts.inside``); ``alone``: see ``Launch``. Raises TestbedError
+        when the command cannot be executed.
         """
         await asyncio.to_thread(self._record, event="starting", name=name, argv=list(argv), log=str(log))
         # Credentials changes clear the parent-death signal, so it is set inside whatever is wrapped around.
         command = (*dying_with_parent(), *argv)
         command = wrap(command) if wrap is not None else command
-        process = self._spawn(name, command, log, {**minimal_environment(), **(env or {}), **self._marks})
+        process = self._spawn(name, command, log, {**minimal_environment(), **(env or {}), **self._marks}, alone)
         self._processes.append(process)
         await asyncio.to_thread(
             self._record, event="started", name=name, pid=process.pid, start_ticks=process.start_ticks
@@ -188,7 +193,7 @@ class Supervisor:
         await asyncio.to_thread(process.signal, number, signal.SIGCONT)
         await _until(over, limit_s)
 
-    def _spawn(self, name: str, argv: tuple[str, ...], log: Path, env: dict[str, str]) -> Process:
+    def _spawn(self, name: str, argv: tuple[str, ...], log: Path, env: dict[str, str], alone: bool) -> Process:
         log.parent.mkdir(parents=True, exist_ok=True)
         # On the event loop's own thread: the parent-death signal comes when the starting *thread* ends.
         with log.open("ab") as output:
@@ -201,7 +206,7 @@ class Supervisor:
                     f"{name}: {argv[0]} cannot be started ({error.strerror}); is it installed?"
                 ) from error
         found = procfs.stat(popen.pid)  # at least a zombie: nobody but us can reap it
-        return Process(name, popen.pid, found.start_ticks if found else -1, self.run_id, popen)
+        return Process(name, popen.pid, found.start_ticks if found else -1, self.run_id, popen, alone)
 
     def _forget(self, process: Process) -> None:
         if process in self._processes:
