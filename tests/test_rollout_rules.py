@@ -9,10 +9,13 @@ import pytest
 
 from harness.checkers.rollout import GUARANTEES, Guarantee, all_guarantees, unsupported_by
 from harness.checkers.rollout_rules import rules
+from harness.errors import Unsure
 from harness.model.history import History
 from harness.model.op import INFO, INVOKE, OK, Op
 from harness.model.rollout import EXPECT, OBSERVE
 from harness.model.verdict import Valid, Verdict
+from harness.scenarios import Answer
+from harness.workloads._rollouts import answered
 
 REGIONS = ("north", "south", "east")
 PEER = "Failed because of an error in peer region"
@@ -228,3 +231,23 @@ def test_an_open_source_build_is_judged_by_its_federation_only() -> None:
     assert "no multiregion" in unsupported_by({"edition": "oss"}, ["NOM-1", "NOM-6"])
     assert unsupported_by({"edition": "ent"}, ["NOM-36"])
     assert not unsupported_by({"edition": "ent"}, ["NOM-6"])
+
+
+@pytest.mark.parametrize(
+    ("type_", "error", "silent"),
+    [
+        (OK, "", False),
+        ("fail", "refused: 500: No path to region", False),
+        (INFO, "unsure: 500: rpc error: EOF", False),
+        (INFO, "timeout", True),
+        (INFO, "unsure: the connection was closed", True),
+        ("fail", "refused: no connection within the time limit", True),
+    ],
+)
+def test_silence_is_no_answer_that_a_guarantee_could_be_judged_by(type_: str, error: str, silent: bool) -> None:
+    answer = Answer(type_, None, error)
+    if silent:
+        with pytest.raises(Unsure, match="nobody answered"):
+            answered(answer)
+    else:
+        assert answered(answer) is answer

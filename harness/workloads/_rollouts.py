@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final
@@ -33,6 +34,9 @@ while [ "$left" -gt 0 ]; do echo "beat $left"; sleep "$4"; left=$((left - 1)); d
 """The task of every job: fails in some regions; elsewhere it says its environment once, and twice a second that it
 lives. A shell is on every machine and starts in no time, also where much runs."""
 
+_STATUS: Final = re.compile(r"(refused|unsure): \d{3}: ")
+"""How a client tells what was answered with a status; all else is silence."""
+
 Json = dict[str, Any]
 
 
@@ -57,6 +61,13 @@ def group(
         "RestartPolicy": {"Attempts": 0, "Mode": "fail"},
         "ReschedulePolicy": {"Attempts": 0, "Unlimited": False},
     }
+
+
+def answered(answer: Answer) -> Answer:
+    """The system's answer, be it a refusal. Raises Unsure when nobody answered: silence is no violation."""
+    if answer.ok or _STATUS.match(answer.error):
+        return answer
+    raise Unsure(f"nobody answered: {answer.error}")
 
 
 class Play:

@@ -14,7 +14,7 @@ from harness.generators import Generator, clients, each_thread_from
 from harness.model.rollout import BLOCKED, FAIL_ALL, FAIL_LOCAL, PENDING, RUNNING
 from harness.model.seeds import Rng
 from harness.scenarios import Stage
-from harness.workloads._rollouts import Play, group
+from harness.workloads._rollouts import Play, answered, group
 
 TROUBLES: Final = ("none", "none", "cut", "blackhole", "kill", "fail", "pause", "supersede")
 PHASES: Final = (PENDING, RUNNING, BLOCKED)
@@ -47,7 +47,7 @@ class RandomRollout:
 async def refused_rollout(stage: Stage) -> None:
     """The block is refused with the words that name the licence, and nothing is stored."""
     play = Play(stage, "licence")
-    answer = await play.register(play.job())
+    answer = answered(await play.register(play.job()))
     await play.expect("NOM-36", "the answer", False, answer.ok)
     await play.expect("NOM-36", "its text", "Multiregion jobs are unlicensed", answer.error, "holds")
     await play.expect("NOM-36", "regions that stored it", [], await play.holders())

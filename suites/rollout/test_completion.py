@@ -8,7 +8,7 @@ import pytest
 
 from harness.model.rollout import BLOCKED, RUNNING, SUCCESSFUL
 from harness.scenarios import Stage
-from harness.workloads._rollouts import Play, group
+from harness.workloads._rollouts import Play, answered, group
 
 
 def test_nom_07_a_region_that_is_done_is_blocked_until_the_last_one_is(rollout: Any) -> None:
@@ -66,7 +66,7 @@ def test_nom_38_a_region_with_canaries_is_not_done_before_they_are_promoted(roll
             still = play.statuses(1)
             await play.expect("NOM-38", "no region is done without a promotion", [RUNNING] * len(still), still)
             for region in play.regions:
-                answer = await play.act("promote", region, 1)
+                answer = answered(await play.act("promote", region, 1))
                 await play.expect("NOM-38", f"the promotion in {region}", "ok", answer.type)
         await play.expect("NOM-38", "after promotion all become successful", True, await play.succeeds(1))
         blocked = [play.was(region, BLOCKED, version=1) for region in play.regions]

@@ -9,7 +9,7 @@ import pytest
 
 from harness.model.rollout import BLOCKED, FAILED, RUNNING, SUCCESSFUL
 from harness.scenarios import Stage
-from harness.workloads._rollouts import Play, group
+from harness.workloads._rollouts import Play, answered, group
 
 
 def test_nom_24_a_system_job_obeys_max_parallel_and_fails_alone(rollout: Any) -> None:
@@ -58,13 +58,14 @@ def test_nom_35_a_dispatch_starts_a_child_only_in_the_region_asked(rollout: Any)
         job = play.job(kind="batch", max_parallel=0, groups=[group(life_s=1.0)])
         await play.register({**job, "ParameterizedJob": {"Payload": "optional", "MetaRequired": ["who"]}})
         place = play.regions[2]
-        answer = await stage.do("dispatch", play.id, at=play.regions[0], region=place, meta={"who": "me"})
+        asked = await stage.do("dispatch", play.id, at=play.regions[0], region=place, meta={"who": "me"})
+        answer = answered(asked)
         await play.expect("NOM-35", "the dispatch", "ok", answer.type)
         await play.hold(0.5)
         children = {r: await play.ask("jobs", r, key=f"{play.id}/dispatch-") or [] for r in play.regions}
         counts = [len(children[region]) for region in play.regions]
         await play.expect("NOM-35", "children per region", [int(region == place) for region in play.regions], counts)
-        wrong = await stage.do("dispatch", play.id, at=place, region=place)
+        wrong = answered(await stage.do("dispatch", play.id, at=place, region=place))
         await play.expect("NOM-35", "a dispatch without the meta it requires", False, wrong.ok)
         await play.clean()
 

@@ -9,7 +9,7 @@ import pytest
 
 from harness.model.rollout import BLOCKED, CANCELLED, FAIL_LOCAL, FAILED, PENDING, RUNNING, SUCCESSFUL
 from harness.scenarios import Stage
-from harness.workloads._rollouts import Play, group
+from harness.workloads._rollouts import Play, answered, group
 
 VERBS = {
     "fail": "can't fail terminal deployment",
@@ -53,7 +53,7 @@ def test_nom_15_an_operator_unblocks_one_region(rollout: Any) -> None:
         await play.register(play.job(max_parallel=0, on_failure=FAIL_LOCAL, groups=groups, healthy_s=0.5))
         await play.all_reach(BLOCKED, regions=play.regions[:-1])
         await play.fails(victim)
-        answer = await play.act("unblock", chosen)
+        answer = answered(await play.act("unblock", chosen))
         await play.expect("NOM-15", "the answer", "ok", answer.type)
         await play.expect("NOM-15", "it names an evaluation", True, bool(answer.ok and answer.value.get("EvalID")))
         await play.expect("NOM-15", "the region becomes successful", True, await play.reached(chosen, SUCCESSFUL))
@@ -89,7 +89,7 @@ def test_nom_22_no_verb_moves_a_deployment_that_has_ended(rollout: Any, end: str
         before = await now()
         await play.expect("NOM-22", "how it ended", end, before[0][0] if before else "")
         for verb, text in VERBS.items():
-            answer = await play.act(verb, place, 0)
+            answer = answered(await play.act(verb, place, 0))
             await play.expect("NOM-22", f"{verb} on a {end} deployment", True, not answer.ok)
             await play.expect("NOM-22", f"what {verb} is answered", text, answer.error, "holds")
         await play.hold(0.3)
@@ -143,7 +143,7 @@ def test_nom_30_a_plan_changes_nothing(rollout: Any) -> None:
         before = await all_()
         new = play.job(max_parallel=0, mark="two")
         for region in play.regions:
-            answer = await stage.do("plan", play.id, at=region, region=region, job=new)
+            answer = answered(await stage.do("plan", play.id, at=region, region=region, job=new))
             await play.expect("NOM-30", f"the plan in {region}", "ok", answer.type)
             fields = [f["Name"] for f in (answer.value["Diff"]["Fields"] or [])] if answer.ok else []
             await play.expect("NOM-30", f"what {region} says would change", ["Meta.mark"], fields)
@@ -189,7 +189,7 @@ def test_nom_32_only_a_blocked_deployment_can_be_unblocked(rollout: Any) -> None
         await play.register(play.job(max_parallel=1, healthy_s=1.5))
         await play.runs(first)
         await play.reached(last, PENDING)
-        answer = await play.act("unblock", first)
+        answer = answered(await play.act("unblock", first))
         await play.expect("NOM-32", "unblocking a running one is refused", True, not answer.ok)
         await play.expect("NOM-32", "and it runs on", RUNNING, play.status(first))
         await play.act("unblock", last)

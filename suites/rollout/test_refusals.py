@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from harness.scenarios import Stage
-from harness.workloads._rollouts import Json, Play, group
+from harness.workloads._rollouts import Json, Play, answered, group
 
 
 async def is_refused(play: Play, row: str, says: str, job: Json, text: str) -> None:
     """Registered in the first region and in the last, and validated: the same words each time, and nothing is left."""
     for at in (play.regions[0], play.regions[-1]):
-        answer = await play.register(job, at=at)
+        answer = answered(await play.register(job, at=at))
         await play.expect(row, f"{says}, asked in {at}", "fail", answer.type)
         await play.expect(row, f"{says}: the words in {at}", text, answer.error, "holds")
-    answer = await play.stage.do("validate", job["ID"], job=job)
+    answer = answered(await play.stage.do("validate", job["ID"], job=job))
     found = "; ".join(answer.value["ValidationErrors"] or ()) if answer.ok else answer.error
     await play.expect(row, f"{says}: what a validation finds", text, found, "holds")
     await is_nowhere(play, row, says)
@@ -35,7 +35,7 @@ def test_nom_17_an_unknown_region_is_refused_and_nothing_is_stored(rollout: Any)
             play = Play(stage, f"unknown{place}")
             regions = play.regions[:2]
             regions.insert(place, "atlantis")
-            answer = await play.register(play.job(regions=regions))
+            answer = answered(await play.register(play.job(regions=regions)))
             says = f"an unknown region in place {place + 1}"
             await play.expect("NOM-17", says, "fail", answer.type)
             await play.expect("NOM-17", f"{says}: the words", "No path to region", answer.error, "holds")
@@ -74,7 +74,7 @@ def test_nom_17_a_text_that_does_not_parse_is_refused_and_nothing_is_stored(roll
     async def scenario(stage: Stage) -> None:
         play = Play(stage, "text")
         for says, text in (("an open block", f'job "{play.id}" {{'), ("a wrong count", _WRONG_COUNT % play.id)):
-            answer = await stage.do("parse", None, at=play.regions[0], hcl=text)
+            answer = answered(await stage.do("parse", None, at=play.regions[0], hcl=text))
             await play.expect("NOM-17", says, "fail", answer.type)
             await play.expect("NOM-17", f"{says}: the words", "pars", answer.error, "holds")
             await is_nowhere(play, "NOM-17", says)

@@ -7,7 +7,7 @@ from typing import Any
 
 from harness.model.rollout import SUCCESSFUL
 from harness.scenarios import Stage
-from harness.workloads._rollouts import Play, group
+from harness.workloads._rollouts import Play, answered, group
 
 
 def test_nom_01_a_job_without_the_block_is_in_exactly_the_region_that_is_named(rollout: Any) -> None:
@@ -236,11 +236,11 @@ def test_nom_03_a_job_written_in_hcl_is_the_job_that_it_says(rollout: Any) -> No
     async def scenario(stage: Stage) -> None:
         play = Play(stage, "hcl")
         one, other = play.regions[:2]
-        parsed = await stage.do("parse", None, at=one, hcl=_HCL % (play.id, one, other))
+        parsed = answered(await stage.do("parse", None, at=one, hcl=_HCL % (play.id, one, other)))
         await play.expect("NOM-3", "the text parses", "ok", parsed.type)
         job = parsed.value if parsed.ok else {"ID": play.id}
         await play.expect("NOM-3", "its name", play.id, job.get("ID"))
-        answer = await play.register(job)
+        answer = answered(await play.register(job))
         await play.expect("NOM-3", "the registration", "ok", answer.type)
         for region, count in ((one, 2), (other, 5)):
             copy = await play.ask("job", region) or {"TaskGroups": [{}]}
