@@ -20,16 +20,16 @@ from tests.test_refrollout import ORDER, ROLLOUT, suite
 pytestmark = pytest.mark.docker
 
 ONE = Topology.model_validate({"name": "one", "regions": [{"id": "north"}]})
-PHASES = "nom_28 and server or nom_29 and killed and running or nom_26 and running and refused"
+DYING = "nom_28 and server or nom_29 and killed and running"
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(340)
 def test_rollouts_keep_their_guarantees_on_composed_regions_too(tmp_path: Path) -> None:
-    """A region cut off, and servers killed with all that ran on them."""
+    """Servers are killed with all that ran on them."""
     with engine_for_tests():
-        done = suite(tmp_path, str(ROLLOUT), "-k", PHASES, "--testbed", "compose", limit_s=200)
+        done = suite(tmp_path, str(ROLLOUT), "-k", DYING, "--testbed", "compose", limit_s=300)
     assert done.returncode == 0, done.stdout
-    for row in ("NOM-26", "NOM-28", "NOM-29"):
+    for row in ("NOM-28", "NOM-29"):
         assert any(line.split()[:2] == [row, "pass"] for line in done.stdout.splitlines()), done.stdout
 
 
