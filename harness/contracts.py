@@ -89,8 +89,8 @@ class Place:
 class Launch:
     """A node's process: ``argv[0]`` is an absolute path; ``env`` is added to a minimal environment.
 
-    Signals go to its session and all descendants, or with ``alone`` only to the process itself: its helpers outlive it, as they do
-    where its service manager is told so. They end with the run.
+    Signals go to its session and all descendants, or with ``alone`` only to the process itself: its helpers outlive
+    it, as they do where its service manager is told so. They end with the run.
     """
 
     argv: tuple[str, ...]
