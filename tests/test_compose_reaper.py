@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import secrets
 import signal
 import subprocess
@@ -155,20 +154,6 @@ def test_a_run_whose_reaper_is_gone_says_so(engine: Any, tmp_path: Path) -> None
             return ""
 
     assert "lease broke" in asyncio.run(main())
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-def test_ten_harnesses_killed_at_random_moments_leave_nothing(engine: Any, start: Any) -> None:
-    rng = random.Random(7)
-    for _ in range(10):
-        run_id = f"test-{secrets.token_hex(4)}"
-        process = start(run_id)
-        until_it_says(process, "Docker Engine")
-        time.sleep(rng.uniform(0.0, 9.0))
-        process.kill()
-        process.wait()
-        assert gone_after_s(engine, run_id, GONE_LIMIT_S) < GONE_LIMIT_S, left_of(engine, run_id)
 
 
 def test_a_harness_killed_while_its_reaper_starts_leaves_nothing(engine: Any, start: Any) -> None:
