@@ -22,32 +22,22 @@ from harness.lab import Clocks as Clocks  # what a lab can do: part of the contr
 from harness.lab import Containers as Containers
 from harness.lab import Lab as Lab
 from harness.lab import Link as Link
-from harness.lab import LinkProbe as LinkProbe
 from harness.lab import Links as Links
 from harness.lab import Nodes as Nodes
 from harness.lab import Packets as Packets
-from harness.lab import PacketsSeen as PacketsSeen
 from harness.model.attestation import Symptom as Symptom  # faults speak it; the comparison is pure
 from harness.model.claims import Claims
 from harness.model.history import History
 from harness.model.op import Op
+from harness.model.paths import Address as Address
+from harness.model.paths import LinkProbe as LinkProbe
+from harness.model.paths import PacketsSeen as PacketsSeen
 from harness.model.run import Recorded, Run
 from harness.model.seeds import Rng
 from harness.model.topology import Node, Topology
 from harness.model.verdict import Verdict
 
 # --- addresses -----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Address:
-    """Where something listens."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"{self.host}:{self.port}"
 
 
 @dataclass(frozen=True)

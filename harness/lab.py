@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from harness.model.paths import LinkProbe as LinkProbe
+from harness.model.paths import PacketsSeen as PacketsSeen
 from harness.model.topology import LinkProfile, Node, Topology
 
 
@@ -21,17 +23,6 @@ class Link:
 
     def __str__(self) -> str:
         return f"{self.source}>{self.target.id}"
-
-
-@dataclass(frozen=True)
-class LinkProbe:
-    """What a probe saw on a link: ``state`` is ``open`` (data came back), ``refused``, ``reset``, ``silent`` (no
-    byte within the limit), ``closed`` (ended politely before any byte), or ``half``: streams pass and datagrams do
-    not, or the other way round. ``rtt_ms`` is the answer's time."""
-
-    state: str
-    rtt_ms: float | None = None
-    detail: str = ""
 
 
 class Links(Protocol):
@@ -77,23 +68,6 @@ class Links(Protocol):
 
     async def throughput_kbps(self, source: str, target: str) -> float:
         """Measured bulk rate in KB/s between two regions, on that same link of its own; bounded to about a second."""
-
-
-@dataclass(frozen=True)
-class PacketsSeen:
-    """What TCP noticed on short-lived connections over the measuring link of a pair of regions.
-
-    ``sent`` data segments from the source; of them ``resent`` again, and ``twice`` so many arrived that the other side
-    said so. ``early`` segments came before one that was sent earlier, or were acknowledged so. ``spoiled`` had a wrong
-    checksum, on all links together. ``kbps`` is the bulk rate in KB/s, 0 when it was not asked for.
-    """
-
-    sent: int = 0
-    resent: int = 0
-    twice: int = 0
-    early: int = 0
-    spoiled: int = 0
-    kbps: float = 0.0
 
 
 class Packets(Protocol):

@@ -2,7 +2,8 @@
 
 A :class:`Beacon` is one region's far end, served by the harness itself. A connection that starts with ``SINK``
 counts what it receives and reports the rate as seen by the receiver, which no buffer on the way can beautify; on
-every other connection the beacon echoes.
+every other connection the beacon echoes. Like all that it imports, this file uses nothing but Python itself: see
+``lookout``.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final, TypeVar
 
-from harness.contracts import Address, LinkProbe
 from harness.links.echo import SINK, SINK_ORDER, SINK_REPORT, EchoServer
+from harness.model.paths import Address, LinkProbe
 
 K = TypeVar("K")
 

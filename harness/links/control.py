@@ -20,9 +20,9 @@ from typing import Final
 from harness.contracts import Address, Link, LinkProbe, Port
 from harness.errors import TestbedError
 from harness.finishing import finish
-from harness.links import beacon
 from harness.links.api import ProxyState, ToxiproxyApi
 from harness.links.choose import LinkServer
+from harness.links.lookout import Here, Looks
 from harness.links.routes import STREAMS, Route, Trouble, steps, ways
 from harness.model.topology import LinkProfile, Node, Topology
 
@@ -40,7 +40,10 @@ _SAFE_NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 
 class LinkFleet:
-    """All links of one run. Implements ``contracts.Links``; built by :meth:`open`, removed by :meth:`close`."""
+    """All links of one run. Implements ``contracts.Links``; built by :meth:`open`, removed by :meth:`close`.
+
+    ``look`` sees what links are like: from here, unless it is said who is nearer to them.
+    """
 
     def __init__(self, server: LinkServer, topology: Topology, prefix: str) -> None:
         self._server = server
@@ -53,6 +56,7 @@ class LinkFleet:
         self._beacons: dict[Pair, Route] = {}
         self._wishes: dict[Link, dict[tuple[str, str, str], Trouble]] = {}
         self._acting = asyncio.Lock()
+        self.look: Looks = Here()
 
     @classmethod
     async def open(
@@ -65,6 +69,7 @@ class LinkFleet:
         beacon_listen_at: Callable[[str, str], Address],
         beacons: Mapping[str, Address],
         prefix: str,
+        look: Looks | None = None,
     ) -> LinkFleet:
         """Create every proxy with its base latency.
 
@@ -87,6 +92,7 @@ class LinkFleet:
         fleet._ports = tuple(ports)
         if whispers:
             fleet._whisper = whispers[0], lambda link: listen_at(link.source, link.target, whispers[0])
+        fleet.look = look or fleet.look
         for source, node in ((s, n) for s in topology.region_ids for n in topology.nodes if n.region != s):
             base = topology.between(source, node.region)
             fleet._routes[Link(source, node)] = tuple(
@@ -219,11 +225,11 @@ class LinkFleet:
     async def probe(self, link: Link, limit_s: float = 1.0) -> LinkProbe:
         route = self._routes[link][0]
         limit_s = max(limit_s, _patience_s(route.profile_under(self._troubles(link))))
-        probing = beacon.probe(route.listen, self._ports[0].ping, limit_s)
+        probing = self.look.probe(route.listen, self._ports[0].ping, limit_s)
         if self._whisper is None:
             return await probing
         port, at = self._whisper
-        found, heard = await asyncio.gather(probing, beacon.whisper(at(link), port.ping, limit_s))
+        found, heard = await asyncio.gather(probing, self.look.whisper(at(link), port.ping, limit_s))
         if heard == (found.state == "open"):
             return found
         return LinkProbe("half", None, f"streams: {found.state}; datagrams: {'open' if heard else 'silent'}")
@@ -235,7 +241,7 @@ class LinkFleet:
 
     async def throughput_kbps(self, source: str, target: str) -> float:
         limit_s = 1.0 + self.patience_s((source, target))
-        return await beacon.throughput_kbps(self._beacons[source, target].listen, limit_s)
+        return await self.look.throughput_kbps(self._beacons[source, target].listen, limit_s)
 
     async def verify(self, rounds: int = len(_VERIFY_PAUSES_S)) -> dict[str, dict[str, float]]:
         """Measure every ordered pair: ``{"a>b": {"rtt_ms": ..., "preset_ms": ...}}``.
@@ -275,7 +281,7 @@ class LinkFleet:
 
     async def _rtts(self, pairs: Sequence[Pair], connections: int, pings: int) -> dict[Pair, list[float]]:
         paths = {pair: self._beacons[pair].listen for pair in pairs}
-        return await beacon.rtts_ms(paths, self.patience_s, connections, pings)
+        return await self.look.rtts_ms(paths, self.patience_s, connections, pings)
 
     def patience_s(self, pair: Pair) -> float:
         """How long an answer between two regions can take now, with a second for busy machines."""

@@ -7,7 +7,7 @@ import socket
 import struct
 from typing import Final
 
-from harness.contracts import Address, PacketsSeen
+from harness.model.paths import Address, PacketsSeen
 
 CONNECTIONS: Final = 8
 MESSAGES: Final = 40

@@ -11,7 +11,6 @@ from typing import Final
 from harness.contracts import Address, Link, PacketsSeen, Port
 from harness.finishing import finish
 from harness.links.control import LinkFleet
-from harness.links.noticing import notice
 from harness.links.routes import STREAMS
 from harness.model.topology import Node
 
@@ -68,7 +67,8 @@ class PacketFilter:
         return {pair: replace(one, spoiled=spoiled) for pair, one in zip(some, seen, strict=True)}
 
     async def _notice(self, pair: Pair) -> PacketsSeen:
-        return await notice(self._links.beacon_address(*pair), _PATIENCE_S + self._links.patience_s(pair))
+        limit_s = _PATIENCE_S + self._links.patience_s(pair)
+        return await self._links.look.notice(self._links.beacon_address(*pair), limit_s)
 
     async def _ask(self, links: Iterable[Link], owner: str, trouble: Trouble) -> None:
         if trouble[1] not in ("both", *STREAMS.values()):
