@@ -13,6 +13,7 @@ import pytest_asyncio
 
 from harness import experiment
 from harness.testbeds import faketime
+from harness.testbeds.containers import doors
 from tests.docker_lab import composed, engine_for_tests, left_of
 from tests.lab import SQUARE, Echo
 from tests.test_faults import (
@@ -38,9 +39,16 @@ __all__ = [
 ]
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def lab(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Any]:
-    with engine_for_tests() as engine:
+@pytest_asyncio.fixture(
+    scope="module",
+    loop_scope="module",
+    params=["", pytest.param("127.0.0.1", marks=pytest.mark.slow)],
+    ids=["direct", "published"],
+)
+async def lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Any]:
+    """Once as it is, and once with nothing but published ports."""
+    with engine_for_tests() as engine, pytest.MonkeyPatch.context() as patch:
+        patch.setenv(doors.VARIABLE, request.param)
         async with composed(SQUARE, Echo(), tmp_path_factory.mktemp("lab"), clocks=not faketime.missing()) as found:
             yield found
         assert left_of(engine, found.run_id) == []

@@ -18,14 +18,16 @@ from typing import Any, Final
 
 import yaml
 
-from harness.contracts import Contained, Seat, Service, Target
+from harness.contracts import Address, Contained, Seat, Service, Target
 from harness.errors import MissingPower, TestbedError, UsageError
-from harness.links.choose import PREFERENCES, ProcessHandle, open_server
+from harness.links.choose import PREFERENCES, LinkServer, ProcessHandle, open_server
 from harness.links.control import LinkFleet
+from harness.links.lookout import Lookout
 from harness.model.topology import Node, Topology
 from harness.testbeds import datagrams, faketime
 from harness.testbeds.clocks import NodeClocks
-from harness.testbeds.containers import composing, driving, images, subnets, sweeping
+from harness.testbeds.containers import composing, doors, driving, images, subnets, sweeping
+from harness.testbeds.containers.doors import Doors
 from harness.testbeds.containers.engine import Engine
 from harness.testbeds.containers.files import put
 from harness.testbeds.containers.helpers import Helpers
@@ -39,8 +41,9 @@ from harness.testbeds.starting import READY_LIMIT_S, verified_while
 from harness.testbeds.undoing import undo_all
 
 _INSIDE: Final = Path(__file__).parent / "inside"
-_PROGRAMS: Final = ("wires.py", "packets.py", "clocks.py", "datagrams.py")
+_PROGRAMS: Final = ("wires.py", "packets.py", "clocks.py", "datagrams.py", "doors.py")
 _ECHO: Final = Path(__file__).parents[1] / "links" / "echo.py"
+_LAST_WORDS: Final = 300
 _CLASHES: Final = 5
 """So often another subnet is tried: somebody else may be creating networks at the same moment."""
 
@@ -92,6 +95,7 @@ class ComposeTestbed:
         self._undo = AsyncExitStack()
         self._engine: Engine
         self._subnets: Subnets
+        self._doors = Doors()
         self._seating: Seating
         self._reaper: ReaperLease
         self._containers: dict[str, Any] = {}
@@ -140,7 +144,7 @@ class ComposeTestbed:
             await asyncio.to_thread(sweeping.remove, self._engine, leftover.run_id)
 
     async def _remove_all(self) -> None:
-        await asyncio.to_thread(sweeping.remove, self._engine, self.run_id, reaper=False)
+        await asyncio.to_thread(sweeping.remove_patiently, self._engine, self.run_id, self._say)
 
     async def _have_images(self, base: dict[str, Any]) -> None:
         wanted = [service["image"] for service in base["services"].values()]
@@ -151,35 +155,55 @@ class ComposeTestbed:
         )
 
     async def _create(self, base: dict[str, Any]) -> None:
-        """Networks, volumes and containers, in the first subnets that nobody has."""
+        """Networks, volumes and containers, and a way for us to reach them."""
+        publish = doors.wanted()
+        await self._create_links(base, bool(publish))
+        if publish is None and await asyncio.to_thread(self._out_of_reach):
+            self._say("the engine's networks are none of this machine: using published ports")
+            await self._remove_all()
+            await self._create_links(base, publish=True)
+        await driving.up(self.folder / "compose.yaml", composing.project(self.run_id), "--no-start")
+        found = await asyncio.to_thread(sweeping.objects, self._engine, self.run_id, reaper=False)
+        self._containers = {_service_name(container): container for container in found.containers}
+        self._seating = Seating(self.topology, self._reach)
+
+    async def _create_links(self, base: dict[str, Any], publish: bool) -> None:
+        """The link server, running, because the wires live in its network namespace; and with it every network, in
+        the first subnets that nobody has."""
         file = self.folder / "compose.yaml"
         for tried in range(_CLASHES):
             taken = await asyncio.to_thread(subnets_in_use, self._engine)
             self._subnets = subnets.choose(self.topology, self.target.ports, taken, skip=tried)
+            self._doors = await asyncio.to_thread(self._published) if publish else Doors()
             services = {node.id: self._service(node, self._subnets) for node in self.topology.nodes}
             whole = self.run_id, base, self.topology, self._subnets, services, self.seed, "clocks" in self.powers
-            driving.write(file, composing.composed(*whole))
+            driving.write(file, composing.composed(*whole, self._doors))
             try:
-                # The link server first, and running: the wires live in its network namespace.
-                await driving.up(file, composing.project(self.run_id), "--detach", "links")
-                await driving.up(file, composing.project(self.run_id), "--no-start")
-                break
+                return await driving.up(file, composing.project(self.run_id), "--detach", "links")
             except driving.Overlap as error:
                 self._say(f"{error}\nTrying the next subnets.")
                 await self._remove_all()
-        else:
-            raise TestbedError(f"{_CLASHES} times another network had our subnets; set RIFT_SUBNETS to a free range")
-        found = await asyncio.to_thread(sweeping.objects, self._engine, self.run_id, reaper=False)
-        self._containers = {_service_name(container): container for container in found.containers}
-        self._seating = Seating(self.topology, self._subnets.reach)
+        raise TestbedError(f"{_CLASHES} times another network had our subnets; set RIFT_SUBNETS to a free range")
+
+    def _published(self) -> Doors:
+        doors.carries(self.target.ports)
+        own = self._subnets.control_address, self._subnets.lookout_address
+        return doors.through(self._engine, own, self._subnets.used_by_clients())
+
+    def _out_of_reach(self) -> bool:
+        found = sweeping.objects(self._engine, self.run_id, reaper=False)
+        return all(doors.needed(network.id) for network in found.networks)
+
+    def _reach(self, region: str, node: Node) -> dict[str, Address]:
+        return {port: self._doors.reach(address) for port, address in self._subnets.reach(region, node).items()}
 
     async def _open_links(self) -> None:
-        wires = {path.name: path for path in (*map(_INSIDE.joinpath, _PROGRAMS), _ECHO)}
-        files = {f"{composing.INSIDE}/{name}": path.read_bytes() for name, path in wires.items()}
+        files = {path.name: path.read_bytes() for path in (*map(_INSIDE.joinpath, _PROGRAMS), _ECHO)} | doors.programs()
+        files = {f"{composing.INSIDE}/{name}": content for name, content in files.items()}
         await asyncio.to_thread(put, self._engine, self._containers["wires"], files)
         await self._engine.run(self._containers["wires"].start)
         await self._until_wired()
-        server = await open_server(f"http://{self._subnets.control_address}", _starts_nothing, self.folder, self.seed)
+        server = await self._link_server()
         self._undo.push_async_callback(server.close)
         kind = "embedded" if self._embedded else "toxiproxy"
         self.measurements["link_server"] = {"kind": kind, "version": server.version, "url": server.url}
@@ -193,6 +217,7 @@ class ComposeTestbed:
             beacon_listen_at=self._subnets.beacon_link,
             beacons={region: self._subnets.beacon(region) for region in self.topology.region_ids},
             prefix=composing.project(self.run_id),
+            look=await self._lookout(server),
         )
         if datagrams.wanted(self.target.ports):
             await self._carry_datagrams()
@@ -215,6 +240,28 @@ class ComposeTestbed:
 
         await _until_done(partial(tell, datagrams.ways(self.links)))
         datagrams.follow(self.links, tell)
+
+    async def _link_server(self) -> LinkServer:
+        if self._doors:
+            links = self._containers["links"].id
+            self._doors.learn(await self._engine.run(self._engine.client.api.inspect_container, links))
+        at = self._doors.reach(self._subnets.control_address)
+        try:
+            return await open_server(f"http://{at}", _starts_nothing, self.folder, self.seed)
+        except TestbedError as error:
+            raise TestbedError(f"{error}; {self._doors.advice}" if self._doors else f"{error}") from error
+
+    async def _lookout(self, server: LinkServer) -> Lookout | None:
+        """Who looks at links where we reach them through doors, which are open from then on."""
+        if not self._doors:
+            return None
+        nodes = {address for node in self.topology.nodes for address in self._subnets.listen(node).values()}
+        program = partial(self._in_wires, "python3", f"{composing.INSIDE}/doors.py")
+        await doors.lead(self._doors, server, nodes, self._subnets.lookout_address, program)
+        lookout = Lookout(self._doors.reach(self._subnets.lookout_address))
+        self.measurements["way_to_engine_ms"] = way_ms = round(await lookout.way_ms() / 2, 3)
+        self._say(f"the way to the engine and back takes {way_ms:.1f} ms, which clients' latencies include")
+        return lookout
 
     async def _tell_filter(self, *words: str) -> str:
         return await self._in_wires("python3", f"{composing.INSIDE}/packets.py", *words)
@@ -290,9 +337,9 @@ class ComposeTestbed:
         return await leader_of(self.target, self.seats())
 
     def lost(self) -> str:
-        """Empty while links, beacons and reaper are there, else what happened."""
+        """Empty while links, beacons and reaper are there, and nodes have a disk, else what happened."""
         try:
-            return self._reaper.lost() or self._parts_missing()
+            return self._reaper.lost() or self._parts_missing() or self.nodes.starved()
         except TestbedError as error:
             return str(error)
 
@@ -301,9 +348,11 @@ class ComposeTestbed:
             container = self._containers[part]
             state = self._engine.call(self._engine.client.api.inspect_container, container.id)["State"]
             if not state["Running"]:
-                said = self._engine.call(container.logs, tail=5).decode(errors="replace").strip()
+                said = self._engine.call(container.logs, tail=1).decode(errors="replace").strip()
                 return (
-                    f"{part} ({container.id[:12]}) is {state['Status']} ({state['ExitCode']}): {said or 'said nothing'}"
+                    f"container {part} ({container.id[:12]}), which carries the links, ended with exit code "
+                    f"{state['ExitCode']}, and no fault did it: was the engine stopped or restarted? Run it again. "
+                    f"Last it said: {said[:_LAST_WORDS] or 'nothing'}"
                 )
         return ""
 

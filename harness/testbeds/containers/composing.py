@@ -13,6 +13,7 @@ from harness.contracts import Place, Port, Service
 from harness.model.topology import Node, Topology
 from harness.testbeds import faketime
 from harness.testbeds.containers import labels
+from harness.testbeds.containers.doors import Doors
 from harness.testbeds.containers.subnets import CONTROL_PORT, Subnets
 
 Data = dict[str, Any]
@@ -52,15 +53,19 @@ def composed(
     services: Mapping[str, Service],
     seed: int = 0,
     clocks: bool = False,
+    doors: Doors | None = None,
 ) -> Data:
     """The whole file. ``services`` says for every node id what it runs; ``seed`` is the embedded link server's. With
-    ``clocks`` every node runs by a clock of its own."""
+    ``clocks`` every node runs by a clock of its own.
+
+    With ``doors``, the network of control is no internal one: an engine publishes nothing of those. No node is in it.
+    """
     mine = labels.of_run(run_id)
     networks = {control_network(): subnets.control, **subnets.of_region}
     data: Data = {"services": deepcopy(base["services"])}
     data["networks"] = {
         name: {
-            "internal": True,
+            "internal": not (doors and name == control_network()),
             "labels": mine | ({labels.REGION: name} if name in subnets.of_region else {}),
             "ipam": {"config": [{"subnet": str(subnet), "gateway": subnets.gateway(subnet)}]},
         }
@@ -71,6 +76,8 @@ def composed(
     links |= _link_server(subnets, links["image"] == EMBEDDED, seed)
     links["networks"] = {name: {"ipv4_address": subnets.links_at(subnet)} for name, subnet in networks.items()}
     links["labels"] = mine | {labels.ROLE: "links"}
+    if doors:
+        links["ports"] = doors.published()
     sections = subnets.link_hosts(), subnets.aliases(), _beacons(topology, subnets)
     wires["command"] = ["python3", f"{INSIDE}/wires.py", *sections[0], "--", *sections[1], "--", *sections[2]]
     wires["labels"] = mine | {labels.ROLE: "wires"}

@@ -14,6 +14,7 @@ from typing import Any, Final
 import yaml
 
 from harness.errors import MissingPower, TestbedError
+from harness.testbeds.containers.engine import same_engine
 from harness.testbeds.processes import dying_with_parent
 
 CREATE_LIMIT_S: Final = 120.0
@@ -56,7 +57,7 @@ async def up(file: Path, project: str, *words: str) -> None:
     process = await asyncio.create_subprocess_exec(
         *dying_with_parent(), *argv,
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-        env=os.environ | {"COMPOSE_HTTP_TIMEOUT": "120"},
+        env=os.environ | {"COMPOSE_HTTP_TIMEOUT": "120"} | same_engine(),
     )  # fmt: skip
     try:
         async with asyncio.timeout(CREATE_LIMIT_S):

@@ -12,16 +12,22 @@ import docker
 import requests
 from docker.errors import APIError, DockerException, NotFound
 
-from harness.errors import TestbedError
+from harness.errors import TestbedError, UsageError
 
 T = TypeVar("T")
 
 OLDEST: Final = (1, 41)
 """The API version of Docker Engine 20.10."""
 CALL_LIMIT_S: Final = 60
+USUAL: Final = "unix:///var/run/docker.sock"
 _ABSENT: Final = "no Docker engine answers at {where}; start it (`systemctl start docker`, or Docker Desktop)"
 _DENIED: Final = (
     "no permission for the Docker engine at {where}; join its group (`usermod -aG docker $USER`, then log in)"
+)
+
+_BY_SSH: Final = (
+    "the Docker engine at {where}: make a tunnel with `ssh -fNL /tmp/far.sock:/var/run/docker.sock USER@HOST`, then "
+    "set DOCKER_HOST=unix:///tmp/far.sock, and RIFT_PUBLISH to an address of its machine that is reached from here"
 )
 
 
@@ -42,9 +48,14 @@ class Engine:
     def open(cls) -> Engine:
         """The engine of ``DOCKER_HOST``, else of the current context. Raises TestbedError when it cannot be used."""
         where = engine_url()
-        tls = bool(os.environ.get("DOCKER_TLS_VERIFY"))
+        if where.startswith("ssh:"):
+            raise TestbedError(_BY_SSH.format(where=where))
+        by_environment = bool(os.environ.get("DOCKER_HOST") and os.environ.get("DOCKER_TLS_VERIFY"))
         try:
-            client = docker.from_env(timeout=CALL_LIMIT_S) if tls else docker.DockerClient(where, timeout=CALL_LIMIT_S)
+            if by_environment:
+                client = docker.from_env(timeout=CALL_LIMIT_S)
+            else:
+                client = docker.DockerClient(where, timeout=CALL_LIMIT_S, tls=_keys())
         except (DockerException, requests.RequestException, ValueError) as error:
             raise TestbedError(_in_words(error, where)) from error
         try:
@@ -85,14 +96,32 @@ def engine_url() -> str:
     """Where the engine is: ``DOCKER_HOST``, else the current context's, else the usual socket."""
     if given := os.environ.get("DOCKER_HOST"):
         return given
+    context = _context()
+    return str(context.Host) if context is not None and context.Host else USUAL
+
+
+def same_engine() -> dict[str, str]:
+    """The environment that makes another program use this engine. One with keys is left to the context, which has
+    them."""
+    return {} if _keys() else {"DOCKER_HOST": engine_url()}
+
+
+def _context() -> Any:
+    """The one of ``DOCKER_CONTEXT``, else the current one; None without any. Raises UsageError for an unknown one."""
+    named = os.environ.get("DOCKER_CONTEXT")
     try:
-        context = docker.ContextAPI.get_current_context()
-        return str(context.Host) if context is not None and context.Host else _USUAL
+        found = docker.ContextAPI.get_context(named)
     except Exception:  # a broken context file is the docker command's to complain about
-        return _USUAL
+        found = None
+    if found is None and named:
+        raise UsageError(f"DOCKER_CONTEXT={named!r} is no context here; see `docker context ls`")
+    return found
 
 
-_USUAL: Final = "unix:///var/run/docker.sock"
+def _keys() -> Any:
+    """What the context says about TLS; False without a word of it."""
+    context = None if os.environ.get("DOCKER_HOST") else _context()
+    return getattr(context, "TLSConfig", None) or False
 
 
 def _in_words(error: Exception, where: str) -> str:

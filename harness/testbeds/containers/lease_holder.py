@@ -14,12 +14,25 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from docker.types import Mount
+
 from harness.errors import RiftError, TestbedError
 from harness.testbeds.containers import labels
-from harness.testbeds.containers.engine import Engine
+from harness.testbeds.containers.engine import USUAL, Engine
 
 HOLDING: Final = "holding"
+VARIABLE: Final = "RIFT_ENGINE_SOCKET"
+"""Where the engine's socket is on its own machine, when it is not where it usually is."""
 _SOCKET: Final = "/var/run/docker.sock"
+_FIND_MYSELF: Final = f"""
+import http.client, socket
+line = socket.socket(socket.AF_UNIX)
+line.connect("{_SOCKET}")
+ask = http.client.HTTPConnection("docker")
+ask.sock = line
+ask.request("GET", "/containers/" + socket.gethostname() + "/json")
+assert ask.getresponse().status == 200, "it is another engine's"
+"""
 _PROGRAM: Final = Path(__file__).parents[1] / "inside" / "reaper.py"
 
 
@@ -27,7 +40,30 @@ def hold(run_id: str, image: str, lease_s: str) -> None:
     """Start the reaper, say so, and pass on standard input until it ends. Raises TestbedError, or OSError when the
     reaper is gone."""
     engine = Engine.open()
-    reaper = engine.call(
+    told = []
+    for socket in _sockets(engine):
+        reaper = _created(engine, run_id, image, lease_s, socket)
+        try:
+            stream = engine.call(reaper.attach_socket, params={"stdin": 1, "stdout": 1, "stream": 1})
+            engine.call(reaper.start)
+            told.append(f"{socket}: {_missing(engine, reaper)}")
+        except TestbedError as error:
+            told.append(f"{socket}: {error}")
+        if told[-1].endswith(": "):
+            break
+        engine.call(reaper.remove, force=True)
+    else:
+        raise TestbedError(
+            f"the reaper does not reach the engine ({'; '.join(told)}); say where the engine's socket is on its own "
+            f"machine as {VARIABLE}=PATH"
+        )
+    print(HOLDING, flush=True)
+    _pass_on(getattr(stream, "_sock", stream))
+    stream.close()
+
+
+def _created(engine: Engine, run_id: str, image: str, lease_s: str, socket: str) -> Any:
+    return engine.call(
         engine.client.containers.create,
         image,
         ["python3", "-u", "-c", _PROGRAM.read_text(encoding="utf-8"), run_id, lease_s],
@@ -35,14 +71,17 @@ def hold(run_id: str, image: str, lease_s: str) -> None:
         labels=labels.of_run(run_id, "reaper"),
         network_mode="none",
         stdin_open=True,
-        volumes={_socket_of(engine): {"bind": _SOCKET, "mode": "rw"}},
+        mounts=[Mount(_SOCKET, socket, type="bind")],  # unlike a volume, it fails where there is no such file
         log_config={"Type": "json-file", "Config": {"max-size": "1m"}},
     )
-    stream = engine.call(reaper.attach_socket, params={"stdin": 1, "stdout": 1, "stream": 1})
-    engine.call(reaper.start)
-    print(HOLDING, flush=True)
-    _pass_on(getattr(stream, "_sock", stream))
-    stream.close()
+
+
+def _missing(engine: Engine, reaper: Any) -> str:
+    """Empty when the reaper finds itself on the engine that it asks: it could be another one's socket."""
+    if engine.where == USUAL:
+        return ""
+    code, said = engine.call(reaper.exec_run, ["python3", "-c", _FIND_MYSELF])
+    return "" if code == 0 else said.decode(errors="replace").strip().splitlines()[-1]
 
 
 def _pass_on(line: Any) -> None:
@@ -58,16 +97,13 @@ def _pass_on(line: Any) -> None:
             line.sendall(said)
 
 
-def _socket_of(engine: Engine) -> str:
-    """The engine's own socket, as a path on the engine's machine."""
+def _sockets(engine: Engine) -> list[str]:
+    """Where the engine's own socket may be on its machine, which need not be this one: a socket here may be the end of
+    a tunnel, or of Docker Desktop."""
+    if given := os.environ.get(VARIABLE):
+        return [given]
     parts = urlsplit(engine.where)
-    if parts.scheme == "unix":
-        return parts.path
-    if parts.scheme in ("tcp", "http", "https", "ssh"):
-        return _SOCKET
-    raise TestbedError(
-        f"the reaper cannot reach an engine at {engine.where}; set DOCKER_HOST to unix://, tcp:// or ssh://"
-    )
+    return list(dict.fromkeys([_SOCKET, *([parts.path] if parts.scheme == "unix" else [])]))
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from harness.testbeds.starting import READY_LIMIT_S, all_or_none, until_ready
 
 _STATES: Final = {"running": "running", "restarting": "running", "paused": "paused"}
 _LOG_LINES: Final = 15
+_CRUMB: Final = "/.rift-is-there-room"
 
 
 class ContainerNodes:
@@ -48,6 +49,7 @@ class ContainerNodes:
         self._plugs: dict[str, tuple[str, str]] = {}
         """Of unplugged nodes: network and address."""
         self._starts = dict.fromkeys(seats, 0)
+        self._looked = dict.fromkeys(seats, 0)
         self._locks = {node_id: asyncio.Lock() for node_id in seats}
 
     def log(self, node_id: str) -> Path:
@@ -143,6 +145,20 @@ class ContainerNodes:
 
     def incarnation(self, node_id: str) -> int:
         return self._starts[node_id]
+
+    def starved(self) -> str:
+        """Empty unless a node ended while the engine's disk is full, which is no fault of the node's. Looks once at
+        each end; blocks. A log would not tell: there was no room for it."""
+        for node_id, starts in self._starts.items():
+            if self._looked[node_id] == starts or self.state(node_id) != "dead":
+                continue
+            self._looked[node_id] = starts
+            try:
+                put(self._engine, self._containers[node_id], {_CRUMB: bytes(1 << 16)})
+            except TestbedError as error:
+                if "no space left" in str(error).lower():
+                    return f"node {node_id} ended, and the engine's disk is full; make room there: {error}"
+        return ""
 
     async def save_logs(self) -> None:
         """Copy every node's output into the run's folder. A node without a container is passed over."""

@@ -24,6 +24,7 @@ ALIASES: Final = "100.64"
 MAX_NODES: Final = 199
 BEACON_PORT: Final = 7007
 CONTROL_PORT: Final = 8474
+LOOKOUT_PORT: Final = 8475
 _BEACONS: Final = 200
 _LINKS: Final = 250
 _GATEWAY: Final = 254
@@ -70,6 +71,12 @@ class Subnets:
         """Where region ``source`` finds the beacon of ``target``."""
         return Address(str(self.of_region[source][_BEACONS + self._rank[target]]), BEACON_PORT)
 
+    def used_by_clients(self) -> Iterator[Address]:
+        """Every address at which a client finds a node."""
+        for region in self._topology.region_ids:
+            for node in self._topology.nodes:
+                yield from self.reach(region, node).values()
+
     def links_at(self, network: IPv4Network) -> str:
         """The link server's own address in a network."""
         return str(network[_LINKS])
@@ -82,6 +89,11 @@ class Subnets:
     def control_address(self) -> Address:
         """Where the link server takes orders."""
         return Address(self.links_at(self.control), CONTROL_PORT)
+
+    @property
+    def lookout_address(self) -> Address:
+        """Where somebody looks at links for a harness that is elsewhere."""
+        return Address(self.links_at(self.control), LOOKOUT_PORT)
 
     def link_hosts(self) -> Iterator[str]:
         """Every address at which a link or a beacon listens, besides the link server's own."""

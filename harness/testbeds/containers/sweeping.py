@@ -5,6 +5,7 @@ The reaper does the same from inside a container (``inside/reaper.py``) when nob
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,9 @@ from harness.testbeds.leases import SUFFIX, dead, runtime_folder
 
 _AT_ONCE: Final = 8
 _ROUNDS: Final = 3
+RETURN_LIMIT_S: Final = 20.0
+"""How long an engine that went away may take to come back."""
+_RETURN_POLL_S: Final = 1.0
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,20 @@ def remove(engine: Engine, run_id: str, *, reaper: bool = True) -> None:
         problems += _all(found.volumes, lambda one: engine.call(one.remove, force=True))
     if found := objects(engine, run_id, reaper=reaper):
         raise TestbedError(f"{found} cannot be removed: {'; '.join(problems) or 'they come back'}; run `rift heal`")
+
+
+def remove_patiently(engine: Engine, run_id: str, say: Callable[[str], None], limit_s: float = RETURN_LIMIT_S) -> None:
+    """Remove everything of the run but its reaper. An engine that is being restarted is waited for: its reaper is gone
+    with it, and nobody else does it. Raises TestbedError."""
+    deadline = time.monotonic() + limit_s
+    while True:
+        try:
+            return remove(engine, run_id, reaper=False)
+        except TestbedError as error:
+            if time.monotonic() > deadline:
+                say(f"not all could be removed: {error}; the next run or `rift heal` will do it")
+                raise
+        time.sleep(_RETURN_POLL_S)
 
 
 def _all(things: Iterable[Any], act: Callable[[Any], None]) -> list[str]:
