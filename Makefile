@@ -1,7 +1,7 @@
 # make demo   a real etcd that holds, a planted bug that is caught        make test   our own tests
 # make lint   style and types      make bench   the numbers of README     make check  everything that CI does
 # make certify   every checker against a slow judge on 100,000 histories
-# make test-docker   the tests that need a Docker engine; the first time images are built (minutes)
+# make test-docker   the tests that need a Docker engine; the first time images are built (minutes); test-docker-slow: the patient ones
 # Needs Python 3.11 or newer and a package index; everything else goes into $(VENV).
 
 VENV ?= .venv
@@ -10,7 +10,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 PIP = $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 FILES = pyproject.toml constraints.txt
 
-.PHONY: demo test test-docker test-slow lint bench detect certify check clean
+.PHONY: demo test test-docker test-docker-slow test-slow lint bench detect certify check clean
 
 demo: $(VENV)/installed-demo
 	$(VENV)/bin/rift demo
@@ -21,6 +21,10 @@ test: $(VENV)/installed-dev
 test-docker: $(VENV)/installed-dev
 	$(VENV)/bin/rift images
 	$(VENV)/bin/python -m pytest -m "docker and not slow"
+
+test-docker-slow: $(VENV)/installed-dev
+	$(VENV)/bin/rift images
+	$(VENV)/bin/python -m pytest -m "docker and slow"
 
 test-slow: $(VENV)/installed-dev
 	$(VENV)/bin/python -m pytest -m "slow and not docker"
