@@ -9,6 +9,8 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 PIP = $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 FILES = pyproject.toml constraints.txt
+# What the quick tests need; others are for the slow ones.
+IMAGES = etcd links nats redis refrollout refstore tools toxiproxy
 
 .PHONY: demo test test-docker test-docker-slow test-slow lint bench detect certify check clean
 
@@ -19,7 +21,7 @@ test: $(VENV)/installed-dev
 	$(VENV)/bin/python -m pytest -m "not slow and not docker"
 
 test-docker: $(VENV)/installed-dev
-	$(VENV)/bin/rift images
+	$(VENV)/bin/rift images $(IMAGES)
 	$(VENV)/bin/python -m pytest -m "docker and not slow"
 
 test-docker-slow: $(VENV)/installed-dev

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 import traceback
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -374,6 +375,7 @@ def heal(json: Json = False) -> int:
 
 @app.command()
 def images(
+    names: Annotated[list[str] | None, typer.Argument(help="Recipes in compose/images. [default: all]")] = None,
     show: Annotated[bool, typer.Option("--list", help="Only show which are here.")] = False,
     json: Json = False,
 ) -> int:
@@ -381,7 +383,8 @@ def images(
     from harness import registry
     from harness.testbeds import opening
 
-    found = opening.images(registry.home("compose"), lambda line: print(line, file=sys.stderr), build=not show)
+    say = partial(print, file=sys.stderr)
+    found = opening.images(registry.home("compose"), say, build=not show, names=names or ())
     return _tell(found, lambda rows: "\n".join(f"{row['state']:<8} {row['image']}" for row in rows), json)
 
 

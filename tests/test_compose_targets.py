@@ -50,6 +50,8 @@ async def test_every_verb_works_and_a_killed_leader_loses_nothing(
         assert left_of(engine, lab.run_id) == []
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)  # the first time its image is built
 async def test_postgres_fails_over_and_is_handed_back(tmp_path: Path) -> None:
     """A confirmed write is there after a killed primary was replaced, and after the role went back."""
     pytest.importorskip("psycopg")

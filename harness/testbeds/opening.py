@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from harness.contracts import Target, Testbed
-from harness.errors import MissingPower
+from harness.errors import MissingPower, UsageError
 from harness.links.choose import PREFERENCES
 from harness.model.topology import Topology
 from harness.testbeds import faketime, namespaces
@@ -66,16 +66,21 @@ def open_testbed(
     return ComposeTestbed(topology, target, folder, run_id, seed, home, link_server, say, clocks=clocks)
 
 
-def images(home: Path, say: Callable[[str], None], build: bool) -> list[dict[str, str]]:
+def images(home: Path, say: Callable[[str], None], build: bool, names: Sequence[str] = ()) -> list[dict[str, str]]:
     """Every image that has a recipe below ``home``, and where it stands; with ``build``, after having made what is
-    missing. Raises MissingPower without the library, TestbedError without an engine."""
+    missing, of the recipes with these ``names`` or of all. Raises MissingPower without the library, TestbedError
+    without an engine, UsageError for a name without a recipe."""
     with _library():
         from harness.testbeds.containers import images as recipes
         from harness.testbeds.containers.engine import Engine
     engine = Engine.open()
     try:
+        known = recipes.recipes(home / "images")
+        by_name = {recipe.folder.name: image for image, recipe in known.items()}
+        if unknown := sorted(set(names) - set(by_name)):
+            raise UsageError(f"no recipe {unknown[0]!r} in {home / 'images'}; write some of {', '.join(by_name)}")
         if build:
-            recipes.have(engine, recipes.recipes(home / "images"), home / "images", say)
+            recipes.have(engine, [by_name[name] for name in names] or known, home / "images", say)
         return recipes.listed(engine, home / "images")
     finally:
         engine.close()
