@@ -25,6 +25,7 @@ from harness.lab import Link as Link
 from harness.lab import Links as Links
 from harness.lab import Nodes as Nodes
 from harness.lab import Packets as Packets
+from harness.lab import Searches as Searches
 from harness.model.attestation import Symptom as Symptom  # faults speak it; the comparison is pure
 from harness.model.claims import Claims
 from harness.model.history import History

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from harness.model.paths import LinkProbe as LinkProbe
 from harness.model.paths import PacketsSeen as PacketsSeen
@@ -140,6 +140,14 @@ class Nodes(Protocol):
 
     def incarnation(self, node_id: str) -> int:
         """How often the node was started in this run."""
+
+
+@runtime_checkable
+class Searches(Protocol):
+    """Nodes whose files can be looked into: data, logs, whatever they left behind."""
+
+    async def search(self, node_id: str, needle: str) -> list[str]:
+        """Every file of the node that contains ``needle``, as paths inside its folder."""
 
 
 class Containers(Protocol):

@@ -8,7 +8,7 @@ This is the only module that imports pytest.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -41,6 +41,13 @@ class Rollout(Protocol):
     and every other one that was put to the test."""
 
     def __call__(self, scenario: Scenario, *rows: str, topology: str = "four-regions") -> Run: ...
+
+
+class Regions(Protocol):
+    """Plays a scenario against the target of the command line, configured as ``asked``, and fails the test unless the
+    guarantees ``rows`` held, and every other one that was put to the test."""
+
+    def __call__(self, scenario: Scenario, *rows: str, topology: str = "near-regions", **asked: str) -> Run: ...
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -159,31 +166,49 @@ def rollout(request: pytest.FixtureRequest) -> Rollout:
         pytest.skip("no system under test: give --target, e.g. --target refrollout")
 
     def run(scenario: Scenario, *rows: str, topology: str = "four-regions") -> Run:
-        from harness import tally
+        from harness.checkers.rollout import unsupported_by
 
-        stash = request.node.stash
-        stash[SAID] = tally.unjudged(rows, "unknown", "its scenario did not come to an end")
-        try:
-            finished = _play(request, scenario, rows, config.getoption("--topology") or topology)
-        except pytest.skip.Exception as skipped:
-            stash[SAID] = tally.unjudged(rows, "unsupported", str(skipped).removeprefix("unsupported: "))
-            raise
-        stash[SAID] = tally.said_by(finished, rows)
-        request.node.user_properties += [("seed", finished.plan.seed), ("run", str(finished.folder))]
-        request.node.user_properties += [("guarantee", row) for row in rows]
-        _attach(finished)
-        _demand_rows(finished, rows)
-        return finished
+        def reason(traits: Mapping[str, str]) -> str:
+            return unsupported_by(traits, rows)
+
+        return _played(request, "rollout", scenario, rows, topology, {}, reason)
+
+    return run
+
+
+@pytest.fixture
+def regions(request: pytest.FixtureRequest) -> Regions:
+    """See ``Regions``. A target that can be configured is configured as the test asks; another one is judged by the
+    tests that ask for what it is."""
+    if not request.config.getoption("--target"):
+        pytest.skip("no system under test: give --target, e.g. --target refregion")
+
+    def run(scenario: Scenario, *rows: str, topology: str = "near-regions", **asked: str) -> Run:
+        from harness.checkers.regions import unsupported_by
+
+        def reason(traits: Mapping[str, str]) -> str:
+            return unsupported_by(traits, rows, asked)
+
+        return _played(request, "regions", scenario, rows, topology, asked, reason)
 
     return run
 
 
 def _show_guarantees(terminal: Any, said: list[list[Any]]) -> None:
-    from harness.checkers.rollout import ALLOWED, FAIL, GUARANTEES, PASS, UNTESTED
+    from harness.checkers import regions, rollout
     from harness.tally import Said, table
 
-    terminal.section("guarantees of multiregion deployments")
-    lines = table([Said(*each) for each in said], GUARANTEES)
+    found = [Said(*each) for each in said]
+    families = (("multiregion deployments", rollout.GUARANTEES), ("stores over regions", regions.GUARANTEES))
+    for title, promises in families:
+        if any(each.row in promises for each in found):
+            terminal.section(f"guarantees of {title}")
+            _show_table(terminal, table(found, promises))
+
+
+def _show_table(terminal: Any, lines: list[Line]) -> None:
+    from harness.checkers.guarantees import ALLOWED, FAIL, PASS, UNTESTED
+
     for line in lines:
         if line.outcome != UNTESTED:
             colour = {PASS: "green", ALLOWED: "green", FAIL: "red"}.get(line.outcome, "yellow")
@@ -194,32 +219,59 @@ def _show_guarantees(terminal: Any, said: list[list[Any]]) -> None:
         terminal.write_line(f"not put to the test by any scenario of this session: {', '.join(rest)}")
 
 
-def _play(request: pytest.FixtureRequest, scenario: Scenario, rows: tuple[str, ...], topology: str) -> Run:
-    from harness import planning
-    from harness.checkers.rollout import unsupported_by
+def _played(
+    request: pytest.FixtureRequest, workload: str, scenario: Scenario, rows: tuple[str, ...], topology: str,
+    asked: Mapping[str, str], reason: Callable[[Mapping[str, str]], str],
+) -> Run:  # fmt: skip
+    from harness import tally
+
+    stash = request.node.stash
+    stash[SAID] = tally.unjudged(rows, "unknown", "its scenario did not come to an end")
+    try:
+        chosen = request.config.getoption("--topology") or topology
+        finished = _play(request, workload, scenario, chosen, asked, reason)
+    except pytest.skip.Exception as skipped:
+        stash[SAID] = tally.unjudged(rows, "unsupported", str(skipped).removeprefix("unsupported: "))
+        raise
+    stash[SAID] = tally.said_by(finished, rows)
+    request.node.user_properties += [("seed", finished.plan.seed), ("run", str(finished.folder))]
+    request.node.user_properties += [("guarantee", row) for row in rows]
+    _attach(finished)
+    _demand_rows(finished, rows)
+    return finished
+
+
+def _play(
+    request: pytest.FixtureRequest, workload: str, scenario: Scenario, topology: str, asked: Mapping[str, str],
+    reason: Callable[[Mapping[str, str]], str],
+) -> Run:  # fmt: skip
+    from harness import planning, registry
     from harness.playing import Playing
 
     option = request.config.getoption
     if request.config.stash.get(PLAYING, None) is None:
         request.config.stash[PLAYING] = Playing(option("--store"), option("--link-server"))
     try:
+        given = planning.options(option("--target-option"))
+        able: frozenset[str] = getattr(registry.target(option("--target"), given), "configurable", frozenset())
+        chosen = {**{name: value for name, value in asked.items() if name in able}, **given}
         plan = planning.plan(
             target=option("--target"),
-            target_options=planning.options(option("--target-option")),
+            target_options=chosen,
             topology_name=topology,
             profile=option("--profile"),
             testbed=option("--testbed"),
-            workload="rollout",
+            workload=workload,
             faults="none",
             seed=request.config.stash[SEED],
             name=f"{Path(option('--target')).stem}-{request.node.name}",
-            said={"target": option("--target"), "topology": topology, "workload": "rollout"},
+            said={"target": option("--target"), "topology": topology, "workload": workload},
         )
-        given = [f"--target-option={each}" for each in option("--target-option")]
-        again = shlex.join(["pytest", request.node.nodeid, "--target", plan.target, *given, "--seed", str(plan.seed)])
+        told = [f"--target-option={each}" for each in option("--target-option")]
+        again = shlex.join(["pytest", request.node.nodeid, "--target", plan.target, *told, "--seed", str(plan.seed)])
         playing = request.config.stash[PLAYING]
-        if reason := unsupported_by(playing.traits(plan), rows):
-            pytest.skip(f"unsupported: {reason}")
+        if why := reason(playing.traits(plan)):
+            pytest.skip(f"unsupported: {why}")
         played: Run = playing.play(msgspec.structs.replace(plan, replay=again), scenario)
         return played
     except MissingPower as error:

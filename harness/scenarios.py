@@ -39,14 +39,26 @@ class Stage(Protocol):
     async def do(self, f: str, key: Any = None, at: str = "", **value: Any) -> Answer:
         """One operation by a client placed in region ``at`` (default: the first), to its end."""
 
-    def fault(self, name: str, *, region: str = "", nodes: Iterable[str] = ()) -> AbstractAsyncContextManager[None]:
-        """The fault on that region or those nodes, from entering to leaving, attested like any other."""
+    def fault(
+        self, name: str, *, region: str = "", regions: Iterable[str] = (), nodes: Iterable[str] = ()
+    ) -> AbstractAsyncContextManager[None]:
+        """The fault on that region, those regions or those nodes, from entering to leaving, attested like any other."""
 
     async def until(self, condition: Callable[[], Any], limit_s: float) -> bool:
         """Wait until ``condition`` holds of what was watched; False when ``limit_s`` came first."""
 
     async def note(self, f: str, key: Any = None, value: Any = None) -> None:
         """Journal something that a checker should know."""
+
+    async def rtt_ms(self, source: str, target: str) -> float:
+        """The harness's own measure of the round trip between two regions, in ms; infinity when nothing came back."""
+
+    async def traffic(self) -> dict[str, dict[str, int]]:
+        """What has gone over each link so far: ``{"a>n2": {"bytes_up": ..., "bytes_down": ...}}``."""
+
+    async def search(self, needle: str) -> list[str]:
+        """Where ``needle`` lies at rest: every file of every node that contains it, as ``region: path``. Raises
+        MissingPower where files cannot be looked into."""
 
     def now_ns(self) -> int:
         """The run's time."""

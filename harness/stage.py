@@ -16,7 +16,7 @@ from itertools import count
 from typing import Any, Final, Protocol
 
 from harness import registry
-from harness.contracts import Aim, Client, Fault, Lab, Seat, Target
+from harness.contracts import Aim, Client, Fault, Lab, Searches, Seat, Target
 from harness.errors import MissingPower
 from harness.journal import Journal
 from harness.ledger import Ledger
@@ -113,8 +113,10 @@ class LiveStage:
         return answer
 
     @asynccontextmanager
-    async def fault(self, name: str, *, region: str = "", nodes: Iterable[str] = ()) -> AsyncIterator[None]:
-        aim = self._aim(name, region, tuple(nodes))
+    async def fault(
+        self, name: str, *, region: str = "", regions: Iterable[str] = (), nodes: Iterable[str] = ()
+    ) -> AsyncIterator[None]:
+        aim = self._aim(name, tuple(regions) or (region,), tuple(nodes))
         id_ = f"f{next(self._faults)}"
         says = {"id": id_, "aim": aim.says, "regions": list(aim.regions), "nodes": list(aim.nodes)}
         await self._strike(Op(type=INVOKE, f="start", key=name, value=says))
@@ -135,6 +137,20 @@ class LiveStage:
         op = f if isinstance(f, Op) else Op(type=INVOKE, f=f, key=key, value=value)
         self._append(op)
         self._append(op, type_=INFO)
+
+    async def rtt_ms(self, source: str, target: str) -> float:
+        return await self._lab.links.rtt_ms(source, target)
+
+    async def traffic(self) -> dict[str, dict[str, int]]:
+        return await self._lab.links.traffic()
+
+    async def search(self, needle: str) -> list[str]:
+        nodes = self._lab.nodes
+        if not isinstance(nodes, Searches):
+            raise MissingPower("this testbed's nodes cannot be searched for what they keep; use --testbed local")
+        return [
+            f"{node.region}: {path}" for node in self.topology.nodes for path in await nodes.search(node.id, needle)
+        ]
 
     def now_ns(self) -> int:
         return self._clock.now_ns()
@@ -212,15 +228,17 @@ class LiveStage:
 
     # --- faults --------------------------------------------------------------------------------------
 
-    def _aim(self, name: str, region: str, nodes: tuple[str, ...]) -> Aim:
-        """The fault's own aim at that region or at those nodes. Raises MissingPower when it has none."""
+    def _aim(self, name: str, regions: tuple[str, ...], nodes: tuple[str, ...]) -> Aim:
+        """The fault's own aim at those regions or nodes. Raises MissingPower when it has none."""
         reason = self.traits.get("nodes" if nodes else "links", "")
         if reason:
             raise MissingPower(f"fault {name} cannot be injected here: {reason}")
         for aim in registry.fault(name).aims(self.topology):
-            if (nodes and set(aim.nodes) == set(nodes)) or (not nodes and aim.regions == (region,)):
+            if (nodes and set(aim.nodes) == set(nodes)) or (not nodes and set(aim.regions) == set(regions)):
                 return aim
-        raise MissingPower(f"fault {name} finds no victim like {region or nodes} in topology {self.topology.name}")
+        raise MissingPower(
+            f"fault {name} finds no victim like {', '.join(nodes or regions)} in topology {self.topology.name}"
+        )
 
     async def _strike(self, op: Op) -> None:
         self._append(op)

@@ -10,12 +10,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from harness.checkers import guarantees
+from harness.checkers.guarantees import SHOWN, Found
 from harness.checkers.rollout_rules import Broken, Ruling, rules
-from harness.checkers.rollout_story import Expectation, Story, story_of
-from harness.checkers.wording import and_more, count, moment
+from harness.checkers.rollout_story import Story, story_of
+from harness.checkers.wording import moment
 from harness.model.history import History
 from harness.model.rollout import Change
-from harness.model.verdict import Excerpt, Valid, Verdict
+from harness.model.verdict import Excerpt, Verdict
 
 GUARANTEES: Final[dict[str, str]] = {
     "NOM-1": "a job without the block is in exactly one region, the one that the request names",
@@ -58,9 +60,6 @@ GUARANTEES: Final[dict[str, str]] = {
     "NOM-38": "a region with canaries is not done before they are promoted",
     "state-machine": "every step of a region is one that the specification knows",
 }
-PASS, FAIL, UNKNOWN, ALLOWED, REPORT, UNSUPPORTED = "pass", "fail", "unknown", "allowed", "report", "unsupported"
-UNTESTED: Final = "untested"
-SHOWN: Final = 3
 FEDERATED: Final = frozenset({"NOM-1", "NOM-2", "NOM-27", "NOM-28", "NOM-36", "NOM-37"})
 """What a build without multiregion deployments can be judged by."""
 
@@ -106,42 +105,20 @@ def unsupported_by(traits: Mapping[str, str], rows: Sequence[str]) -> str:
 
 
 def verdict_of(row: str, story: Story, ruling: Ruling | None) -> Verdict:
-    """Join what a rule found with what a scenario expected: false beats unknown beats allowed beats true."""
-    expected = [each for each in story.expectations if each.row == row]
-    unmet = [each for each in expected if not each.met and each.how != "unsupported"]
-    missing = [each for each in expected if each.how == "unsupported"]
-    reports = [each for each in expected if each.how == "report"]
-    broken = [each for each in (ruling.broken if ruling else ()) if not each.allowed]
-    allowed = [each for each in (ruling.broken if ruling else ()) if each.allowed]
-    details: dict[str, Any] = {"guarantee": row, "promise": GUARANTEES[row]}
-    if broken or unmet:
-        told = [each.says for each in broken] + [_unmet(each) for each in unmet]
-        excerpts = [*map(_excerpt, broken[:SHOWN]), *(Excerpt(title=_unmet(e), operations=()) for e in unmet[:SHOWN])]
-        marks = [mark for each in broken[:SHOWN] for mark in _marks(each)]
-        return _verdict(row, Valid.FALSE, f"{GUARANTEES[row]}: broken: {and_more(told, 2)}",
-                        details | {"outcome": FAIL, "marks": marks}, excerpts)  # fmt: skip
-    if missing:
-        cause = missing[0].says
-        return _verdict(row, Valid.UNKNOWN, cause, details | {"outcome": UNSUPPORTED}, judged=False)
-    if ruling is not None and ruling.doubt:
-        return _verdict(row, Valid.UNKNOWN, ruling.doubt, details | {"outcome": UNKNOWN}, cause=ruling.doubt)
-    if allowed:
-        return _verdict(row, Valid.TRUE, allowed[0].says, details | {"outcome": ALLOWED})
-    if not expected and not (ruling and ruling.played):
-        return _verdict(row, Valid.UNKNOWN, "nothing put it to the test", details | {"outcome": UNTESTED}, judged=False)
-    said = [ruling.held] if ruling is not None and ruling.played else []
-    said += [f"{count(len(expected), 'answer')} as it should be"] if len(expected) > len(reports) else []
-    said += [f"{each.says}: {each.seen}" for each in reports]
-    outcome = REPORT if expected and len(reports) == len(expected) and not (ruling and ruling.played) else PASS
-    return _verdict(row, Valid.TRUE, "; ".join(said), details | {"outcome": outcome}, judged=outcome != REPORT)
+    """Join what a rule found with what a scenario expected."""
+    return guarantees.verdict_of(row, GUARANTEES[row], story.expectations, _found(ruling) if ruling else None)
 
 
-def _verdict(
-    row: str, valid: Valid, summary: str, details: dict[str, Any], excerpts: Sequence[Excerpt] = (), *,
-    cause: str = "", judged: bool = True,
-) -> Verdict:  # fmt: skip
-    return Verdict(
-        checker=row, valid=valid, summary=summary, details=details, excerpts=tuple(excerpts), cause=cause, judged=judged
+def _found(ruling: Ruling) -> Found:
+    broken = [each for each in ruling.broken if not each.allowed]
+    return Found(
+        broken=tuple(each.says for each in broken),
+        allowed=tuple(each.says for each in ruling.broken if each.allowed),
+        excerpts=tuple(map(_excerpt, broken[:SHOWN])),
+        marks=tuple(mark for each in broken[:SHOWN] for mark in _marks(each)),
+        played=ruling.played,
+        held=ruling.held,
+        doubt=ruling.doubt,
     )
 
 
@@ -151,11 +128,6 @@ def _marks(broken: Broken) -> list[dict[str, Any]]:
         {"at_ns": c.time_ns, "region": c.region, "job": c.job, "version": c.version, "culprit": i == 0}
         for i, c in enumerate(broken.changes)
     ]
-
-
-def _unmet(each: Expectation) -> str:
-    how = {"in": "one of ", "holds": "a text with "}.get(each.how, "")
-    return f"{each.says}: expected {how}{each.wanted!r}, saw {each.seen!r} (at {moment(each.at_ns)})"
 
 
 def _excerpt(broken: Broken) -> Excerpt:

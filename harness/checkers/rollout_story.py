@@ -11,12 +11,12 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
+from harness.checkers.guarantees import Expectation, expectations
 from harness.kernels.rollouts import ALL, ANY, CODE, LOCAL, Rollouts
 from harness.model.clock import NS_PER_MS
 from harness.model.history import History, Operation
-from harness.model.op import INVOKE, OK
+from harness.model.op import OK
 from harness.model.rollout import (
-    EXPECT,
     FAIL_ALL,
     FAIL_LOCAL,
     FAILED,
@@ -33,30 +33,6 @@ SKEW_NS: Final = 20 * NS_PER_MS
 milliseconds before it is decided."""
 Group = tuple[str, int]
 """A job and a version of it."""
-
-
-class Expectation(msgspec.Struct, frozen=True):
-    """What a scenario saw beside what a guarantee demands. ``how`` compares: ``is``, ``in``, ``holds`` (a text that
-    holds another), ``report`` (a number without a contract)."""
-
-    row: str
-    says: str
-    wanted: Any
-    seen: Any
-    how: str = "is"
-    at_ns: int = 0
-
-    @property
-    def met(self) -> bool:
-        """Whether what was seen is what was wanted."""
-        match self.how:
-            case "in":
-                return self.seen in self.wanted
-            case "holds":
-                return str(self.wanted).lower() in str(self.seen).lower()
-            case "report":
-                return True
-        return bool(self.seen == self.wanted)
 
 
 @dataclass(frozen=True)
@@ -162,17 +138,12 @@ def story_of(history: History, skew_ns: int = SKEW_NS) -> Story:
     changes, allocs = observed(history.operations)
     requests = tuple((op.start_ns, asked_of(op.value["job"])) for op in operations if op.f == "register" and op.value)
     groups = _groups(changes, requests)
-    expectations = tuple(
-        msgspec.convert({**op.value, "at_ns": op.time_ns}, Expectation)
-        for op in history
-        if op.f == EXPECT and op.type == INVOKE
-    )
     acted = [op.seen_end_ns for op in operations if op.type == OK and op.f not in ("job", "versions", "allocs")]
     return Story(
         changes=changes,
         allocs=allocs,
         operations=operations,
-        expectations=expectations,
+        expectations=expectations(history),
         requests=requests,
         end_ns=history.end_ns,
         last_trouble_ns=max([fault.end_ns for fault in history.faults] + acted, default=0),

@@ -112,6 +112,10 @@ class LocalNodes:
         self._locks[node_id]  # KeyError for a node that the topology does not have
         return await asyncio.to_thread(_count, self.data(node_id))
 
+    async def search(self, node_id: str, needle: str) -> list[str]:
+        """Every file of the node that contains ``needle``, as paths inside its folder."""
+        return await asyncio.to_thread(_holding, self._home(node_id), needle.encode())
+
     def state(self, node_id: str) -> str:
         self._locks[node_id]  # KeyError for a node that the topology does not have
         process = self._processes.get(node_id)
@@ -152,3 +156,14 @@ class LocalNodes:
 def _count(folder: Path) -> int:
     """All files below; what vanishes meanwhile counts or not."""
     return sum(len(files) for _, _, files in os.walk(folder))
+
+
+def _holding(folder: Path, needle: bytes) -> list[str]:
+    found = []
+    for path in sorted(folder.rglob("*")):
+        try:
+            if path.is_file() and needle in path.read_bytes():
+                found.append(str(path.relative_to(folder)))
+        except FileNotFoundError:
+            continue  # replaced while we looked
+    return found

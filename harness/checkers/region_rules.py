@@ -1,0 +1,158 @@
+"""What failover over regions must keep, rule by rule, from what regions told and what clients saw.
+
+The window of detection is ``guarantees`` 5.2: with a check every I seconds and F misses, a region cannot be marked
+before a loss can have made F checks in a row fail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any, Final
+
+from harness.checkers.guarantees import Found
+from harness.checkers.region_story import Story
+from harness.checkers.wording import client, count, moment, span
+from harness.model.clock import NS_PER_MS, NS_PER_S
+from harness.model.history import FaultWindow, Operation
+from harness.model.op import OK
+from harness.model.regions import JOINED, MARKED, MISSED, PROMOTED, ROUTED, WRITES, Event
+
+SLACK_NS: Final = 30 * NS_PER_MS
+"""A fault's time and an event's come from different processes of one machine."""
+Rule = Callable[[Story], Found]
+
+
+def rules() -> dict[str, Rule]:
+    """Every rule by its guarantee."""
+    return {"MRA-5": marked_after_misses, "MRA-6": in_order, "MRA-7": one_primary, "MRA-8": comes_back_as_secondary}
+
+
+def _at(event: Event) -> str:
+    return f"{event.region} {event.kind} at {moment(event.time_ns)}"
+
+
+def marked_after_misses(story: Story) -> Found:
+    """MRA-5: a region is marked only when that many checks in a row failed, and a loss lasted long enough for it."""
+    marks = story.agreed(MARKED)
+    threshold, interval_s = int(story.subject.get("threshold", 0)), float(story.subject.get("interval_s", 0.0))
+    if not threshold:
+        return Found()
+    broken, doubts = [], []
+    for mark in marks:
+        if 0 < mark.misses < threshold:
+            broken.append(f"{_at(mark)} after {count(mark.misses, 'missed check')}, not {threshold}")
+            continue
+        if gap := _interrupted(story, mark, threshold):
+            broken.append(f"{_at(mark)}, although {gap}")
+            continue
+        losses = [fault for fault in story.faults if _hides(fault, mark)]
+        if not losses:
+            doubts.append(f"{_at(mark)}, and no fault of ours explains it: the machine may have been too slow")
+        elif not any(_long_enough(fault, mark, threshold, interval_s) for fault in losses):
+            last = losses[-1]
+            told = span(min(last.end_ns, mark.time_ns) - last.start_ns)
+            broken.append(f"{_at(mark)} after a loss of only {told}, with a check every {interval_s:g} s")
+    quiet = [fault for fault in story.faults if not any(_hides(fault, mark) for mark in marks)]
+    held = f"{count(len(marks), 'mark')} after {threshold} misses, {count(len(quiet), 'shorter fault')} without one"
+    return Found(tuple(broken), played=len(marks) + len(quiet), held=held, doubt=doubts[0] if doubts else "")
+
+
+def _interrupted(story: Story, mark: Event, threshold: int) -> str:
+    """What speaks against so many misses in a row, by what the region that marked says of its own checks."""
+    own = [e for e in story.seen(MISSED) if (e.by, e.region) == (mark.by, mark.region) and e.time_ns <= mark.time_ns]
+    ends = [f.end_ns for f in story.faults if mark.region in f.regions and f.healed and f.end_ns < mark.time_ns]
+    if len(own) < threshold or not ends:
+        return ""
+    row = own[-threshold:]
+    between = [end for end in ends if row[0].time_ns + SLACK_NS < end < row[-1].time_ns - SLACK_NS]
+    steps = [(b.time_ns - a.time_ns) for a, b in pairwise(row)]
+    checks = float(story.subject["interval_s"]) * NS_PER_S
+    if between and max(steps) > 1.8 * checks:
+        return f"it answered in between, after {moment(between[-1])}"
+    return ""
+
+
+def _hides(fault: FaultWindow, mark: Event) -> bool:
+    touched = mark.region in fault.regions or mark.by in fault.regions
+    return touched and fault.start_ns <= mark.time_ns + SLACK_NS and fault.end_ns >= mark.time_ns - 5 * NS_PER_S
+
+
+def _long_enough(fault: FaultWindow, mark: Event, threshold: int, interval_s: float) -> bool:
+    """Whether so many checks, one an interval, can have failed; one may have been under way when the fault began."""
+    lasted_ns = min(fault.end_ns, mark.time_ns) - fault.start_ns
+    patience_s = interval_s / 2
+    return lasted_ns + SLACK_NS >= ((threshold - 1) * interval_s - patience_s) * NS_PER_S
+
+
+def in_order(story: Story) -> Found:
+    """MRA-6: marked, then promoted, then routed; requests are never led to a region that is not yet primary."""
+    every = story.agreed(MARKED, PROMOTED, ROUTED)
+    switched = any(op.f == "switch" for op in story.history.operations)
+    broken, promoted = [], 0
+    primary: str | None = None
+    for i, event in enumerate(every):
+        if event.kind == PROMOTED:
+            primary, promoted = event.region, promoted + 1
+            if not switched and not any(e.kind == MARKED and e.region == event.former for e in every[:i]):
+                broken.append(f"{_at(event)}, although {event.former} was not marked before")
+        elif event.kind == ROUTED:
+            later = [e for e in every[i:] if e.kind == PROMOTED and e.region == event.region]
+            if event.region != primary and (primary is not None or later):
+                broken.append(f"{_at(event)}, before it was promoted")
+    return Found(tuple(broken), played=promoted, held=f"{count(promoted, 'failover')}: marked, promoted, routed")
+
+
+def one_primary(story: Story) -> Found:
+    """MRA-7: no two regions acknowledge writes in overlapping terms."""
+    acked = [op for op in story.operations if op.f in WRITES and op.type == OK and _epoch(op) > 0]
+    broken, excerpted = [], 0
+    owner: dict[int, Operation] = {}
+    for op in sorted(acked, key=lambda op: op.end_ns):
+        first = owner.setdefault(_epoch(op), op)
+        if _server(first) != _server(op):
+            broken.append(f"{_server(first)} and {_server(op)} both acknowledged writes in term {_epoch(op)}")
+    firsts = sorted(owner.items())
+    for op in acked:
+        later = next((o for term, o in firsts if term > _epoch(op) and o.end_ns < op.start_ns), None)
+        if later is not None:
+            excerpted += 1
+            broken.append(
+                f"{_server(op)} acknowledged {client(op)}'s write at {moment(op.end_ns)} in term {_epoch(op)}, after "
+                f"{_server(later)} had acknowledged one at {moment(later.end_ns)} in term {_epoch(later)}"
+            )
+    terms = count(len(owner), "term")
+    return Found(tuple(broken), played=len(acked), held=f"{count(len(acked), 'acknowledged write')} in {terms}")
+
+
+def _epoch(op: Operation) -> int:
+    found: Any = op.result.get("epoch") if isinstance(op.result, dict) else None
+    return int(found or 0)
+
+
+def _server(op: Operation) -> str:
+    return str(op.result.get("served_by")) if isinstance(op.result, dict) else ""
+
+
+def comes_back_as_secondary(story: Story) -> Found:
+    """MRA-8: a region that comes back is a secondary, until somebody asks for a change or its primary is lost."""
+    every = story.agreed(MARKED, PROMOTED, JOINED)
+    switches = [op.start_ns for op in story.history.operations if op.f == "switch"]
+    broken: list[str] = []
+    came: dict[str, int] = {}
+    for i, event in enumerate(every):
+        if event.kind == JOINED:
+            came[event.region] = i
+            if event.role not in ("", "secondary") and _lost_its_place(every[:i], event.region):
+                broken.append(f"{_at(event)} as {event.role}")
+        elif event.kind == PROMOTED and event.region in came:
+            since = every[came[event.region] : i]
+            lost = any(e.kind == MARKED and e.region == event.former for e in since)
+            asked = any(start_ns <= event.time_ns + SLACK_NS for start_ns in switches)
+            if not lost and not asked:
+                broken.append(f"{_at(event)} although {event.former} was there and nobody had asked for it")
+    return Found(tuple(broken), played=len(came), held=f"{count(len(came), 'region')} came back as secondary")
+
+
+def _lost_its_place(before: list[Event], region: str) -> bool:
+    return any(event.kind == PROMOTED and event.former == region for event in before)
