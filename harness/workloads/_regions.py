@@ -90,6 +90,23 @@ class Play:
         """A question to one region; raises Unsure when it does not answer in time."""
         return await self.insist(lambda: self.stage.do(what, None, at=at, **given), 8.0)
 
+    async def ask_key(self, key: str, at: str, f: str = "read", **more: Any) -> Json:
+        """Read until it is answered."""
+        told: Json = await self.insist(lambda: self.stage.do(f, key, at=at, **more))
+        return told
+
+    async def switch(self, to: str) -> bool:
+        """An operator makes ``to`` primary; whether it became so."""
+
+        async def is_primary() -> bool:
+            told = await self.stage.do("status", None, at=to)
+            return told.ok and to == told.value["primary"] == told.value["routed"] and bool(told.value["lease"])
+
+        for region in self.regions:  # whoever coordinates
+            if (await self.stage.do("switch", None, at=region, region=to)).ok:
+                break
+        return await self.until_true(is_primary)
+
     def cut(self, region: str) -> AbstractAsyncContextManager[None]:
         """The region cut off from all others, politely."""
         return self.stage.fault("partition-region", region=region)
@@ -145,6 +162,29 @@ class Play:
             return await self.write(key, self.value(), place, **more)
 
         return step
+
+    def reader(self, at: str | Sequence[str], keys: Sequence[str], session: str = "") -> Step:
+        """Only reads."""
+        places = [at] if isinstance(at, str) else list(at)
+        more = {"session": f"{self.id}-{session}"} if session else {}
+
+        async def step(random: Random) -> Answer:
+            return await self.read(random.choice(list(keys)), random.choice(places), **more)
+
+        return step
+
+    def series(self, at: str, key: str, session: str) -> Step:
+        """Writes one key again and again."""
+
+        async def step(random: Random) -> Answer:
+            return await self.write(key, self.value(), at, session=f"{self.id}-{session}")
+
+        return step
+
+    async def sees(self, key: str, value: Any, at: str, **more: Any) -> bool:
+        """Whether a read there gives that value."""
+        answer = await self.read(key, at, **more)
+        return bool(answer.ok and answer.value["value"] == value)
 
     async def final_reads(self, keys: Iterable[str], f: str = "read", **more: Any) -> None:
         """Read every key in every region until it is answered."""
