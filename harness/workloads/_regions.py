@@ -21,6 +21,8 @@ LIMIT_S: Final = 20.0
 """How long a scenario waits for what should come in a second or two."""
 PAUSE_S: Final = 0.03
 """Between two operations of a client."""
+MANY_WRITERS: Final = ("active-active", "hub-spoke", "geo-partitioned")
+"""Patterns in which no region is primary for writing."""
 READERS: Final = 12
 """Clients that read everything in the end."""
 REST_S: Final = 0.15
@@ -181,6 +183,29 @@ class Play:
 
         return step
 
+    def counting(self, key: str, at: str) -> Step:
+        """Adds to a counter, sometimes a negative number."""
+
+        async def step(random: Random) -> Answer:
+            return await self.stage.do("add", key, at=at, kind="counter", value=random.choice((1, 2, 5, -1)))
+
+        return step
+
+    def adding(self, key: str, at: str) -> Step:
+        """Adds elements of its own to a set, and now and then removes one of them again."""
+        mine: list[int] = []
+
+        async def step(random: Random) -> Answer:
+            if mine and random.random() < 0.3:
+                gone = mine.pop(random.randrange(len(mine)))
+                return await self.stage.do("remove", key, at=at, kind="set", value=gone)
+            element = self.value()
+            answer = await self.stage.do("add", key, at=at, kind="set", value=element)
+            mine.extend([element] if answer.ok else [])
+            return answer
+
+        return step
+
     async def sees(self, key: str, value: Any, at: str, **more: Any) -> bool:
         """Whether a read there gives that value."""
         answer = await self.read(key, at, **more)
@@ -236,7 +261,8 @@ class Play:
             roles = [each.value["roles"] for each in told]
             vectors = [{s: p for s, p in each.value["vector"].items() if "/" not in s} for each in told]
             well = all("unhealthy" not in each.values() for each in roles)
-            return well and all(each == roles[0] for each in roles) and all(each == vectors[0] for each in vectors)
+            leased = any(each.value["lease"] for each in told) or self.stage.traits.get("pattern") in MANY_WRITERS
+            return well and leased and all(each == roles[0] for each in roles) and all(each == vectors[0] for each in vectors)
 
         await self.until_true(is_calm, limit_s)
 

@@ -17,9 +17,9 @@ def test_mra_06_marked_then_promoted_then_routed(regions: Any, how: str) -> None
     async def scenario(stage: Stage) -> None:
         play = Play(stage, "order")
         primary, since_ns = (await play.begin())["primary"], stage.now_ns()
-        async with play.load(*(play.writer(region) for region in play.regions)):
-            async with play.kill(primary) if how == "killed" else play.cut(primary):
-                promoted = await play.failed_over(since_ns)
+        fault = play.kill(primary) if how == "killed" else play.cut(primary)
+        async with play.load(*(play.writer(region) for region in play.regions)), fault:
+            promoted = await play.failed_over(since_ns)
         await play.expect("MRA-6", "another region is promoted", True, promoted not in ("", primary))
         await play.calm()
 

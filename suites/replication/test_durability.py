@@ -41,12 +41,11 @@ def test_mra_09_one_copy_far_away_is_enough(regions: Any, replication: str) -> N
         play = Play(stage, "far")
         primary = (await play.begin())["primary"]
         near = next(region for region in play.regions if region != primary)
-        async with play.cut_pair(primary, near):
-            async with play.load(*(play.writer(primary) for _ in range(3)), pause_s=0.01):
-                await play.hold(0.6)
-                since_ns = stage.now_ns()
-                async with play.kill(primary):
-                    promoted = await play.failed_over(since_ns)
+        async with play.cut_pair(primary, near), play.load(*(play.writer(primary) for _ in range(4)), pause_s=0.01):
+            await play.hold(2.0)
+            since_ns = stage.now_ns()
+            async with play.kill(primary):
+                promoted = await play.failed_over(since_ns)
         await play.expect("MRA-9", "another region is promoted", True, promoted not in ("", primary))
         await play.calm()
         await play.final_reads_anywhere(await play.written())
