@@ -88,9 +88,9 @@ class Play:
                 raise Unsure(f"not answered within {limit_s:g} s: {answer.error}")
             await asyncio.sleep(REST_S)
 
-    async def ask(self, what: str, at: str, **given: Any) -> Any:
+    async def ask(self, what: str, at: str, key: str = "", **given: Any) -> Any:
         """A question to one region; raises Unsure when it does not answer in time."""
-        return await self.insist(lambda: self.stage.do(what, None, at=at, **given), 8.0)
+        return await self.insist(lambda: self.stage.do(what, key or None, at=at, **given), 8.0)
 
     async def ask_key(self, key: str, at: str, f: str = "read", **more: Any) -> Json:
         """Read until it is answered."""
@@ -262,7 +262,12 @@ class Play:
             vectors = [{s: p for s, p in each.value["vector"].items() if "/" not in s} for each in told]
             well = all("unhealthy" not in each.values() for each in roles)
             leased = any(each.value["lease"] for each in told) or self.stage.traits.get("pattern") in MANY_WRITERS
-            return well and leased and all(each == roles[0] for each in roles) and all(each == vectors[0] for each in vectors)
+            return (
+                well
+                and leased
+                and all(each == roles[0] for each in roles)
+                and all(each == vectors[0] for each in vectors)
+            )
 
         await self.until_true(is_calm, limit_s)
 

@@ -1,4 +1,4 @@
-"""Restricted data is at rest only where its rule allows: in no store, log, cache or backup of any other region, ever."""
+"""Restricted data is at rest only where its rule allows: in no store, log, cache or backup of another region, ever."""
 
 from __future__ import annotations
 

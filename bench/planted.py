@@ -1,0 +1,99 @@
+"""How often planted bugs are found by the guarantee that they break: suites run over seeds, one line a bug."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+GOOD: Final = "good"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table: a planted bug and the guarantee that it breaks; neither for the good system. ``arguments``
+    are pytest's: which suites, and which of their tests."""
+
+    name: str
+    arguments: tuple[str, ...]
+    guarantee: str = ""
+
+
+def run(row: Row, target: str, seed: int) -> tuple[bool, str]:
+    """Whether one seed came out right, and what was seen when it did not."""
+    with tempfile.TemporaryDirectory() as store:
+        command = [sys.executable, "-m", "pytest", *row.arguments, "-q", "-p", "no:allure_pytest", "--store", store]
+        command += ["--target", target, "--seed", str(seed)]
+        if row.guarantee:
+            command += ["-x", "--target-option", f"bug={row.name}"]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env=environment)
+        violated = {verdict["checker"] for verdict in _verdicts(Path(store)) if verdict["valid"] == "false"}
+    if not row.guarantee:
+        return done.returncode == 0, "" if done.returncode == 0 else _end(done.stdout)
+    if row.guarantee in violated:
+        return True, ""
+    return False, f"violated: {', '.join(sorted(violated)) or 'nothing'}; {_end(done.stdout)}"
+
+
+def kept(row: Row, target: str, seed: int, file: Path | None) -> dict[str, Any]:
+    """The result of one seed: from ``file`` when it is there, else of a run, and then it is added to the file."""
+    if file is not None and file.exists():
+        for line in file.read_text(encoding="utf-8").splitlines():
+            told: dict[str, Any] = json.loads(line)
+            if (told["name"], told["seed"]) == (row.name, seed):
+                return told
+    began = time.monotonic()
+    right, why = run(row, target, seed)
+    told = {"name": row.name, "seed": seed, "right": right, "why": why, "seconds": round(time.monotonic() - began, 1)}
+    if file is not None:
+        with file.open("a", encoding="utf-8") as out:
+            out.write(json.dumps(told) + "\n")
+    return told
+
+
+def _verdicts(store: Path) -> Iterable[dict[str, Any]]:
+    for path in store.glob("*/*/verdicts.json"):
+        if not path.parent.is_symlink():
+            found = json.loads(path.read_text())
+            yield from found if isinstance(found, list) else found["verdicts"]
+
+
+def _end(text: str) -> str:
+    lines = [line for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else "no output"
+
+
+def table(says: str, target: str, rows: Callable[[], Sequence[Row]]) -> None:
+    """The command line, and the table that it asks for."""
+    parser = argparse.ArgumentParser(description=says, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*")
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--first-seed", type=int, default=1)
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--keep", type=Path, help="a file for results; those that are in it are not run again")
+    given = parser.parse_args()
+    known = rows()
+    if unknown := set(given.names) - {row.name for row in known}:
+        sys.exit(f"unknown: {', '.join(sorted(unknown))}; known: {', '.join(row.name for row in known)}")
+    print(f"{'planted bug':<28}  {'breaks':<7}  {'right':>9}  {'minutes':>7}")
+    seeds = range(given.first_seed, given.first_seed + given.seeds)
+    for row in [row for row in known if not given.names or row.name in given.names]:
+        with ThreadPoolExecutor(given.jobs) as pool:
+            found = list(pool.map(lambda seed: kept(row, target, seed, given.keep), seeds))  # noqa: B023 - used at once
+        right = sum(each["right"] for each in found)
+        minutes = sum(each["seconds"] for each in found) / 60 / given.jobs
+        print(f"{row.name:<28}  {row.guarantee or '-':<7}  {right:>3} of {given.seeds:<2}  {minutes:7.1f}", flush=True)
+        for each in found:
+            if each["why"]:
+                print(f"    seed {each['seed']}: {each['why']}", flush=True)
