@@ -212,7 +212,7 @@ def play(tmp_path: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.servers
 def test_a_good_failover_passes_and_ends_with_a_table_of_guarantees(tmp_path: Path) -> None:
-    done = play(tmp_path, str(SUITES / "failover/test_order.py"), "-k", "killed")
+    done = play(tmp_path, str(SUITES / "failover/test_promotion_order.py"), "-k", "killed")
     assert done.returncode == 0, done.stdout
     assert "MRA-6    pass" in done.stdout
     assert "MRA-7    pass" in done.stdout
@@ -222,7 +222,7 @@ def test_a_good_failover_passes_and_ends_with_a_table_of_guarantees(tmp_path: Pa
 @pytest.mark.parametrize(
     ("bug", "row", "suite", "only"),
     [
-        ("routes-before-promotion", "MRA-6", "failover/test_order.py", "cut"),
+        ("routes-before-promotion", "MRA-6", "failover/test_promotion_order.py", "cut"),
         ("pii-in-log", "MRA-25", "residency/test_places.py", "stays and user_pii"),
     ],
 )

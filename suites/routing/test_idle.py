@@ -22,7 +22,7 @@ def test_mra_28_idle_secondaries_sleep_and_a_primary_does_not(regions: Any) -> N
             return not (await play.ask("status", used))["awake"][idle]
 
         await play.expect("MRA-28", f"{idle} is shut down", True, await play.until_true(asleep))
-        for _ in range(20):
+        for _ in range(32):
             await play.read(play.key(), used, direct=True)
             await play.hold(0.2)
         awake = (await play.ask("status", used))["awake"]
