@@ -10,7 +10,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 import pytest
@@ -19,6 +19,9 @@ from harness.errors import MissingPower, UsageError
 from harness.model.run import Run
 from harness.model.seeds import fresh_seed
 from harness.model.verdict import Valid
+
+if TYPE_CHECKING:  # it brings the checkers, which a session without a target does not need
+    from harness.tally import Line
 
 PLAYING: Final = pytest.StashKey[Any]()
 FINISHED: Final = pytest.StashKey[list[Run]]()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
-from harness.checkers.rollout import ALLOWED, FAIL, PASS, REPORT, UNKNOWN, UNSUPPORTED, UNTESTED
+from harness.checkers.guarantees import ALLOWED, FAIL, PASS, REPORT, UNKNOWN, UNSUPPORTED, UNTESTED
 from harness.checkers.wording import count
 from harness.model.run import Run
 
