@@ -75,4 +75,4 @@ async def test_the_end_of_what_carries_datagrams_is_noticed_and_told(lab: Any) -
     async with asyncio.timeout(20):
         while not lab.lost():  # noqa: ASYNC110  (a container sets no event here)
             await asyncio.sleep(0.1)
-    assert lab.lost().startswith("wires")
+    assert lab.lost().startswith("container wires")

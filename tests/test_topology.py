@@ -33,7 +33,8 @@ def complaint(tmp_path: Path, text: str) -> str:
 
 def test_the_presets_are_shipped() -> None:
     assert presets(PRESETS) == [
-        "five-regions", "four-regions", "single-region", "three-by-three", "three-regions", "two-regions",
+        "five-regions", "four-regions", "lone-region", "near-regions", "single-region", "three-by-three",
+        "three-regions", "two-regions",
     ]  # fmt: skip
 
 
