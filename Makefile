@@ -10,7 +10,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 PIP = $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 FILES = pyproject.toml constraints.txt
 # What the quick tests need; others are for the slow ones.
-IMAGES = etcd links nats redis refrollout refstore tools toxiproxy
+IMAGES = etcd links refrollout refstore tools toxiproxy
 
 .PHONY: demo test test-docker test-docker-slow test-slow lint bench detect certify check clean
 

@@ -27,7 +27,7 @@ from tests.test_compose_testbed import (
 )
 from tests.toy import TOOLS, Toy
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.slow]
 on_one_loop = pytest.mark.asyncio(loop_scope="module")
 __all__ = [
     "start",

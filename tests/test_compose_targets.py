@@ -25,7 +25,7 @@ from tests.real_servers import (
     sets_work,
 )
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.slow]
 
 
 @pytest.mark.parametrize(("name", "options"), [("nats", {}), ("redis", {"wait": "2", "down_after_ms": "800"})])

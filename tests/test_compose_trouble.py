@@ -19,7 +19,7 @@ from tests.own_engine import TOXIPROXY, OwnEngine, own_engine
 from tests.test_trouble import Started
 from tests.toy import TOOLS
 
-pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(300)]
 Start = Callable[..., Started]
 
 
