@@ -92,9 +92,8 @@ def test_the_first_primary_is_in_the_primary_region() -> None:
             )
         }
     )
-    module = sys.modules[type(mode("async")).__module__]
-    assert module.first_primary(THREE) == "n1"
-    assert module.first_primary(swapped) == "n2"
+    assert THREE.first_primary.id == "n1"
+    assert swapped.first_primary.id == "n2"
 
 
 def test_a_folder_without_a_server_is_named(tmp_path: Path) -> None:

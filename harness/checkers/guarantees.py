@@ -7,8 +7,8 @@ what nothing put to the test.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
@@ -20,6 +20,7 @@ from harness.model.verdict import Excerpt, Valid, Verdict
 
 PASS, FAIL, UNKNOWN, ALLOWED, REPORT, UNSUPPORTED = "pass", "fail", "unknown", "allowed", "report", "unsupported"
 UNTESTED: Final = "untested"
+S = TypeVar("S")
 SHOWN: Final = 3
 
 
@@ -51,6 +52,18 @@ class Expectation(msgspec.Struct, frozen=True):
         """The difference in a sentence."""
         how = {"in": "one of ", "holds": "a text with "}.get(self.how, "")
         return f"{self.says}: expected {how}{self.wanted!r}, saw {self.seen!r} (at {moment(self.at_ns)})"
+
+
+def remembering(story_of: Callable[[History], S]) -> Callable[[History], S]:
+    """``story_of``, with the last story kept, because every guarantee of a history asks for it."""
+    last: list[tuple[History, S]] = []
+
+    def read(history: History) -> S:
+        if not last or last[0][0] is not history:
+            last[:] = [(history, story_of(history))]
+        return last[0][1]
+
+    return read
 
 
 def expectations(history: History) -> tuple[Expectation, ...]:

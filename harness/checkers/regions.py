@@ -96,14 +96,7 @@ def found(row: str, story: Story) -> Found:
     )
 
 
-_LAST: list[tuple[History, Story]] = []
-
-
-def _read(history: History) -> Story:
-    """The story of a history; the last one is kept, because every guarantee asks for it."""
-    if not _LAST or _LAST[0][0] is not history:
-        _LAST[:] = [(history, story_of(history))]
-    return _LAST[0][1]
+_read = guarantees.remembering(story_of)
 
 
 def all_guarantees() -> tuple[Guarantee, ...]:

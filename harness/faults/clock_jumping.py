@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AbstractAsyncContextManager, suppress
+from collections.abc import Coroutine
+from contextlib import AbstractAsyncContextManager
 from typing import Final
 
-from harness.contracts import Aim, Clocks, Fault, Lab, Symptom
+from harness.contracts import Aim, Fault, Lab, Symptom
 from harness.faults._clocks import NEEDS, offset_s, read
 from harness.faults._held import each, held, owner_of
 from harness.faults._nodes import each_node
+from harness.faults._rhythm import Rhythm
 from harness.model.seeds import Rng
 from harness.model.topology import Topology
 
@@ -28,48 +30,19 @@ class ClockJumping:
         return each_node(topology)
 
     def apply(self, lab: Lab, aim: Aim) -> AbstractAsyncContextManager[None]:
-        jumper = _Jumper(lab.clocks, aim)
-        return held(jumper.start, jumper.stop)
+        ahead_s, owner = offset_s(aim), owner_of(self.name)
+
+        async def turn(ahead: bool) -> None:
+            await each(aim.nodes, lambda node: lab.clocks.shift(node, ahead_s if ahead else -ahead_s, owner))
+
+        def undo() -> Coroutine[None, None, None]:
+            return lab.clocks.restore(aim.nodes, owner)
+
+        rhythm = Rhythm(turn, undo, Rng(aim.seed).child("rhythm"), _PHASE_S)
+        return held(rhythm.start, rhythm.stop)
 
     async def symptoms(self, lab: Lab, aim: Aim) -> list[Symptom]:
         return list(await asyncio.gather(*(_watch(lab, node, offset_s(aim)) for node in aim.nodes)))
-
-
-class _Jumper:
-    """Sets the clocks forth and back until it is stopped."""
-
-    def __init__(self, clocks: Clocks, aim: Aim) -> None:
-        self._clocks, self._nodes, self._offset_s = clocks, aim.nodes, offset_s(aim)
-        self._rng = Rng(aim.seed).child("rhythm")
-        self._owner = owner_of("clock-jumping")
-        self._stopping = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
-
-    async def start(self) -> None:
-        await self._jump()
-        self._task = asyncio.create_task(self._go_on())
-
-    async def stop(self) -> None:
-        """End the task between two jumps, then set the clocks right; raises what ended it early."""
-        self._stopping.set()
-        try:
-            if self._task is not None:
-                await self._task
-        finally:
-            await self._clocks.restore(self._nodes, self._owner)
-
-    async def _go_on(self) -> None:
-        while True:
-            phase_s, self._rng = self._rng.uniform(*_PHASE_S)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), phase_s)
-            if self._stopping.is_set():
-                return
-            self._offset_s = -self._offset_s
-            await self._jump()
-
-    async def _jump(self) -> None:
-        await each(self._nodes, lambda node: self._clocks.shift(node, self._offset_s, self._owner))
 
 
 async def _watch(lab: Lab, node: str, offset: float) -> Symptom:

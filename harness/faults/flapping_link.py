@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractAsyncContextManager
+from functools import partial
 from itertools import combinations
 from typing import Final
 
 from harness.contracts import Aim, Fault, Lab, Link, Links, Symptom
 from harness.faults._held import held, owner_of
+from harness.faults._rhythm import Rhythm
 from harness.faults._symptoms import HEALTHY_LINK
 from harness.model.seeds import Rng
 from harness.model.topology import Topology
@@ -31,50 +33,26 @@ class FlappingLink:
         )
 
     def apply(self, lab: Lab, aim: Aim) -> AbstractAsyncContextManager[None]:
-        flapper = _Flapper(lab.links, _links(lab, aim), Rng(aim.seed), _answer_s(lab, aim))
-        return held(flapper.start, flapper.stop)
+        links, owner = _links(lab, aim), owner_of(self.name)
+        rhythm = Rhythm(
+            partial(_turn, lab.links, links, owner),
+            lambda: lab.links.restore(links, owner),
+            Rng(aim.seed),
+            _PHASE_S,
+            more_s=_answer_s(lab, aim),  # phases are long enough for an answer to return
+        )
+        return held(rhythm.start, rhythm.stop)
 
     async def symptoms(self, lab: Lab, aim: Aim) -> list[Symptom]:
         watch_s = 2 * (_PHASE_S[1] + _answer_s(lab, aim))
         return list(await asyncio.gather(*(_watch(lab, link, watch_s) for link in _links(lab, aim))))
 
 
-class _Flapper:
-    """Refuses and restores links in turn until it is stopped. Phases are long enough for an answer to return."""
-
-    def __init__(self, control: Links, links: list[Link], rng: Rng, answer_s: float) -> None:
-        self._control, self._links, self._rng, self._answer_s = control, links, rng, answer_s
-        self._owner = owner_of("flapping-link")
-        self._stopping = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
-
-    async def start(self) -> None:
-        await self._control.refuse(self._links, self._owner)
-        self._task = asyncio.create_task(self._flap())
-
-    async def stop(self) -> None:
-        """End the task between two calls to the link server, then restore; raises what ended it early."""
-        self._stopping.set()
-        try:
-            if self._task is not None:
-                await self._task
-        finally:
-            await self._control.restore(self._links, self._owner)
-
-    async def _flap(self) -> None:
-        down = True
-        while not await self._stopped_within_a_phase():
-            if down:
-                await self._control.restore(self._links, self._owner)
-            else:
-                await self._control.refuse(self._links, self._owner)
-            down = not down
-
-    async def _stopped_within_a_phase(self) -> bool:
-        phase_s, self._rng = self._rng.uniform(*_PHASE_S)
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._stopping.wait(), phase_s + self._answer_s)
-        return self._stopping.is_set()
+async def _turn(control: Links, links: list[Link], owner: str, down: bool) -> None:
+    if down:
+        await control.refuse(links, owner)
+    else:
+        await control.restore(links, owner)
 
 
 async def _watch(lab: Lab, link: Link, watch_s: float) -> Symptom:

@@ -168,6 +168,18 @@ class Topology(_Strict):
         return tuple(node for node in self.nodes if node.region == region)
 
     @property
+    def first_primary(self) -> Node:
+        """The first node of a region whose role is primary; the first of all when no such region has one."""
+        primary = {region.id for region in self.regions if region.role is Role.PRIMARY}
+        return next((node for node in self.nodes if node.region in primary), self.nodes[0])
+
+    @property
+    def slowest_rtt_ms(self) -> float:
+        """The slowest round trip between two regions, jitter included; 0 when there is only one region."""
+        profiles = (self.between(*pair) for pair in self.pairs)
+        return max((profile.rtt_ms + profile.jitter_ms for profile in profiles), default=0.0)
+
+    @property
     def pairs(self) -> tuple[tuple[str, str], ...]:
         """Every ordered pair of different regions."""
         return tuple(permutations(self.region_ids, 2))

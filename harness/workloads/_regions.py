@@ -16,6 +16,7 @@ from harness.model.op import INFO
 from harness.model.regions import JUDGE, MARKED, PROMOTED, ROUTED, SUBJECT
 from harness.model.rollout import EXPECT
 from harness.scenarios import Answer, Stage
+from harness.workloads._waiting import until_true
 
 LIMIT_S: Final = 20.0
 """How long a scenario waits for what should come in a second or two."""
@@ -273,14 +274,7 @@ class Play:
 
     async def until_true(self, look: Callable[[], Any], limit_s: float = LIMIT_S) -> bool:
         """Ask again and again until ``look`` answers true; it may be a coroutine function."""
-        deadline = asyncio.get_running_loop().time() + limit_s
-        while True:
-            found = look()
-            if asyncio.iscoroutine(found):
-                found = await found
-            if found or asyncio.get_running_loop().time() > deadline:
-                return bool(found)
-            await asyncio.sleep(0.1)
+        return await until_true(look, limit_s)
 
     async def hold(self, hold_s: float) -> None:
         """Watch for a while."""

@@ -13,6 +13,7 @@ from harness.errors import Unsure
 from harness.model.clock import NS_PER_S
 from harness.model.rollout import BLOCKED, CANCELLED, EXPECT, FAILED, RUNNING, SUCCESSFUL, TERMINAL
 from harness.scenarios import Answer, Stage
+from harness.workloads._waiting import until_true
 
 LIFE_S: Final = 240
 """A task ends by itself after so long, should nobody stop it."""
@@ -226,11 +227,4 @@ class Play:
 
     async def until_true(self, look: Callable[[], Any], limit_s: float = LIMIT_S) -> bool:
         """Ask again and again until ``look`` answers true; it may be a coroutine function."""
-        deadline = asyncio.get_running_loop().time() + limit_s
-        while True:
-            found = look()
-            if asyncio.iscoroutine(found):
-                found = await found
-            if found or asyncio.get_running_loop().time() > deadline:
-                return bool(found)
-            await asyncio.sleep(0.1)
+        return await until_true(look, limit_s)
