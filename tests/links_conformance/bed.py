@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -96,9 +97,11 @@ def _toxiproxy(seed: int) -> tuple[subprocess.Popen[str], int]:
 
 
 def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
+    """A port that was free a moment ago, and that the system gives to nobody who does not ask for it by number."""
+    for port in random.sample(range(10_000, 30_000), 1000):
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise AssertionError("no port of 127.0.0.1 from 10000 to 29999 seems to be free")
 
 
 def until(condition: Callable[[], bool], what: str) -> None:
