@@ -17,9 +17,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import yaml
 
@@ -91,8 +92,8 @@ def _have(engine: Engine, image: str, known: dict[str, Recipe], say: Say) -> Non
     recipe = known.get(image)
     for needed in recipe.needs if recipe else ():
         _have(engine, needed, known, say)
-    found = _labels_of(engine, image)
-    if found is not None and (recipe is None or found.get(labels.RECIPE, recipe.hash) == recipe.hash):
+    found = _found(engine, image)
+    if found is not None and (recipe is None or _is_of(found, recipe)):
         return
     refused = "it is no image of a registry"
     if found is None and (recipe is None or recipe.pull):
@@ -104,15 +105,28 @@ def _have(engine: Engine, image: str, known: dict[str, Recipe], say: Say) -> Non
     began = time.monotonic()
     say(f"image {image}: building it from {recipe.folder} ({refused})")
     _build(engine, recipe)
+    if found is not None:
+        _drop(engine, str(found.id))
     say(f"image {image}: built in {time.monotonic() - began:.0f} s")
 
 
-def _labels_of(engine: Engine, image: str) -> dict[str, str] | None:
-    """The labels of an image that is on the engine, else None."""
+def _found(engine: Engine, image: str) -> Any:
+    """The image of that name on the engine, else None."""
     try:
-        return engine.call(engine.client.images.get, image).labels or {}
+        return engine.call(engine.client.images.get, image)
     except Gone:
         return None
+
+
+def _is_of(found: Any, recipe: Recipe) -> bool:
+    """Whether this recipe made it, or somebody who is none of ours."""
+    return bool((found.labels or {}).get(labels.RECIPE, recipe.hash) == recipe.hash)
+
+
+def _drop(engine: Engine, old: str) -> None:
+    """Remove what an older recipe made, which has no name any more; a container or an image may still need it."""
+    with suppress(TestbedError):
+        engine.call(engine.client.images.remove, old)
 
 
 def _pulled(engine: Engine, image: str) -> str:
@@ -159,7 +173,8 @@ def listed(engine: Engine, home: Path) -> list[dict[str, str]]:
     """Every recipe's image and where it stands: ``here`` or ``missing`` or ``old``."""
     rows = []
     for image, recipe in recipes(home).items():
-        found = _labels_of(engine, image)
-        old = found is not None and found.get(labels.RECIPE, recipe.hash) != recipe.hash
-        rows.append({"image": image, "state": "missing" if found is None else "old" if old else "here"})
+        found = _found(engine, image)
+        rows.append(
+            {"image": image, "state": "missing" if found is None else "here" if _is_of(found, recipe) else "old"}
+        )
     return rows
