@@ -9,6 +9,9 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 PIP = $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 FILES = pyproject.toml constraints.txt
+# Modules of tests share this many processes.
+WORKERS ?= 2
+PYTEST = $(VENV)/bin/python -m pytest --numprocesses $(WORKERS) --dist loadfile
 # What the quick tests need; others are for the slow ones.
 IMAGES = etcd links refrollout refstore tools toxiproxy
 
@@ -18,7 +21,7 @@ demo: $(VENV)/installed-demo
 	$(VENV)/bin/rift demo
 
 test: $(VENV)/installed-dev
-	$(VENV)/bin/python -m pytest -m "not slow and not docker"
+	$(PYTEST) -m "not slow and not docker"
 
 test-docker: $(VENV)/installed-dev
 	$(VENV)/bin/rift images $(IMAGES)

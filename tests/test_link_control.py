@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -217,6 +218,25 @@ async def test_verify_measures_every_ordered_pair_within_its_tolerance(
     assert set(found) == {f"{a}>{b}" for a, b in TOPOLOGY.pairs}
     for pair in found.values():
         assert abs(pair["rtt_ms"] - pair["preset_ms"]) <= 0.05 * pair["preset_ms"]
+    await fleet.close()
+
+
+@pytest.mark.parametrize("jitter_ms", [0, 1])
+async def test_a_busy_machine_lengthens_most_round_trips_and_only_jitter_makes_that_a_finding(
+    server: LinkServer, echoes: dict[str, Beacon], monkeypatch: pytest.MonkeyPatch, jitter_ms: int
+) -> None:
+    data = TOPOLOGY.as_data()
+    data["links"] = [link | {"jitter_ms": min(jitter_ms, link["rtt_ms"])} for link in data["links"]]
+    fleet = await open_fleet(server, echoes, topology=Topology.model_validate(data))
+    undisturbed = fleet.look.rtts_ms
+
+    async def disturbed(*arguments: Any) -> dict[tuple[str, str], list[float]]:
+        found = await undisturbed(*arguments)
+        return {pair: [*samples, *(ms + 50 for ms in 2 * samples)] for pair, samples in found.items()}
+
+    monkeypatch.setattr(fleet.look, "rtts_ms", disturbed)
+    with pytest.raises(TestbedError, match="links are not as") if jitter_ms else nullcontext():
+        await fleet.verify(rounds=2)
     await fleet.close()
 
 
