@@ -1,27 +1,28 @@
-"""Failover drills: the same exercise again and again, every one a run in the store, and the distribution of what it
-measured.
+"""Failover drills: the same exercise again and again, every one a run in the store, and a page that sums them up.
 
-A drill with seed ``s`` that is repeated has the seeds ``s``, ``s + 1`` ...: each can be done again alone.
+A drill with seed ``s`` that is repeated has the seeds ``s``, ``s + 1`` ...: each can be done again alone. The summary,
+``drills-<utc>.html`` and ``.json``, lies beside the runs and is written anew after every drill.
 """
 
 from __future__ import annotations
 
-import math
+import os
 import re
-import statistics
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
-from harness import execute, planning, registry
-from harness.errors import RiftError, UsageError
+from harness import execute, planning, registry, store
+from harness.drilled import ANOMALIES, PHASES, distribution, measured
+from harness.errors import RiftError, StoreError, UsageError
+from harness.failovers import SumsUp
 from harness.model.claims import Objectives
 from harness.model.plan import Drill, Plan
-from harness.model.run import Run
 from harness.model.seeds import fresh_seed
 from harness.model.verdict import Valid, worst
 
@@ -33,7 +34,6 @@ STEADY_S: Final = 5.0
 TAIL_S: Final = 11.0
 FAILBACK_AFTER_S: Final = 1.5
 """After the failback began, or after the heal: until service is steady again."""
-PHASES: Final = ("detected_s", "first_success_s", "steady_s")
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,8 @@ class Asked:
 
 @dataclass(frozen=True)
 class Drilled:
-    """One drill's outcome: ``valid`` and its run's folder, or the ``problem`` that ended it; ``measured`` is flat."""
+    """One drill's outcome: ``valid`` and its run's folder, and the ``problem`` that ended it early; ``measured`` is
+    flat."""
 
     seed: int
     valid: Valid
@@ -74,10 +75,12 @@ class Drilled:
 
 @dataclass(frozen=True)
 class Drills:
-    """All of them."""
+    """All of them. ``page`` is where they are summed up, ``objectives`` what they were judged by."""
 
     asked: Asked
     drills: tuple[Drilled, ...]
+    page: Path | None = None
+    objectives: Objectives = field(default_factory=Objectives)
 
     @property
     def exit_code(self) -> int:
@@ -88,30 +91,42 @@ class Drills:
 
     def as_data(self) -> dict[str, Any]:
         """For machines; fields are only ever added."""
-        outcome = {Valid.TRUE: True, Valid.FALSE: False, Valid.UNKNOWN: "unknown"}
         return {
             "schema": SCHEMA,
-            "valid": outcome[worst(drilled.valid for drilled in self.drills)],
+            "valid": _OUTCOME[worst(drilled.valid for drilled in self.drills)],
             "target": self.asked.target,
             "options": self.asked.options,
             "fault": self.asked.fault,
-            "drills": [
-                {
-                    "seed": drilled.seed,
-                    "valid": outcome[drilled.valid],
-                    "folder": drilled.folder,
-                    "replay": drilled.replay,
-                    "problem": drilled.problem,
-                    **drilled.measured,
-                }
-                for drilled in self.drills
-            ],
+            "topology": self.asked.topology,
+            "testbed": self.asked.testbed,
+            "asked": self.asked.repeat,
+            "objectives": msgspec.to_builtins(self.objectives),
+            "page": str(self.page) if self.page else None,
+            "drills": [self._row(drilled) for drilled in self.drills],
             "distribution": distribution([drilled.measured for drilled in self.drills]),
         }
 
+    def _row(self, drilled: Drilled) -> dict[str, Any]:
+        report = None
+        if drilled.folder and self.page:
+            report = os.path.relpath(Path(drilled.folder) / "report.html", self.page.parent)
+        return {
+            "seed": drilled.seed,
+            "valid": _OUTCOME[drilled.valid],
+            "folder": drilled.folder,
+            "report": report,
+            "replay": drilled.replay,
+            "problem": drilled.problem,
+            **drilled.measured,
+        }
+
+
+_OUTCOME: Final = {Valid.TRUE: True, Valid.FALSE: False, Valid.UNKNOWN: "unknown"}
+
 
 def drill(asked: Asked, root: Path) -> Drills:
-    """Carry out every drill and tell each as it ends. One that fails is told, and the next one begins; Ctrl-C ends all.
+    """Carry out every drill, tell each as it ends, and sum up. One that fails is told, and the next one begins; Ctrl-C
+    ends all.
 
     Raises UsageError for what cannot be drilled.
     """
@@ -119,22 +134,62 @@ def drill(asked: Asked, root: Path) -> Drills:
         raise UsageError(f"--repeat {asked.repeat}: write 1 or more")
     first = fresh_seed() if asked.seed is None else asked.seed
     plans = [planned(replace(asked, seed=first + i)) for i in range(asked.repeat)]
-    done: list[Drilled] = []
+    page = (root / plans[0].test / f"drills-{datetime.now(UTC):%Y%m%dT%H%M%S}Z-{os.getpid()}.html").resolve()
+    done = Drills(replace(asked, seed=first), (), page, plans[0].objectives or Objectives())
     for number, plan in enumerate(plans, 1):
-        done.append(_one(plan, root, asked))
-        print(f"drill {number}/{asked.repeat}: {line(done[-1])}", file=sys.stderr, flush=True)
-        if done[-1].problem == "interrupted":
+        last = _one(plan, root, asked)
+        done = replace(done, drills=(*done.drills, last))
+        print(f"drill {number}/{asked.repeat}: {line(last)}", file=sys.stderr, flush=True)
+        done = _summed_up(done)
+        if last.problem == "interrupted":
             break
-    return Drills(replace(asked, seed=first), tuple(done))
+    return done
 
 
 def _one(plan: Plan, root: Path, asked: Asked) -> Drilled:
+    before = _newest(root, plan)
     try:
         run = execute.run(plan, root, asked.link_server)
     except RiftError as error:
-        return Drilled(plan.seed, Valid.UNKNOWN, "", plan.replay, {}, str(error))
+        failed = Drilled(plan.seed, Valid.UNKNOWN, "", plan.replay, {}, str(error))
+        folder = _newest(root, plan)
+        return failed if folder is None or folder == before else _with_evidence(failed, folder)
     problem = run.state if run.state == "interrupted" else ""
     return Drilled(plan.seed, run.valid, str(run.folder), plan.replay, measured(run), problem)
+
+
+def _newest(root: Path, plan: Plan) -> Path | None:
+    """The newest run of this drill."""
+    try:
+        return store.find(root, plan.test).path
+    except StoreError:
+        return None
+
+
+def _with_evidence(failed: Drilled, folder: Path) -> Drilled:
+    """A failed drill with what its run left: a violation that clients saw stays one."""
+    try:
+        run = store.load(store.RunFolder(folder))
+    except RiftError:  # e.g. the full disk that it failed of
+        return replace(failed, folder=str(folder))
+    valid = run.valid if run.verdicts else Valid.UNKNOWN
+    return replace(failed, valid=valid, folder=str(folder), measured=measured(run) if run.verdicts else {})
+
+
+def _summed_up(done: Drills) -> Drills:
+    """Write the summary. A disk or a picture that refuses costs no verdict: then there is no page."""
+    renderer = registry.renderer("html")
+    if not isinstance(renderer, SumsUp) or done.page is None:
+        return done
+    try:
+        data = done.as_data()
+        done.page.parent.mkdir(parents=True, exist_ok=True)
+        done.page.with_suffix(".json").write_bytes(msgspec.json.format(msgspec.json.encode(data), indent=1))
+        done.page.write_text(renderer.sum_up(data), encoding="utf-8")
+    except Exception as error:  # whatever a picture breaks on, the outcome must come out
+        print(f"rift: no summary page: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+        return replace(done, page=None)
+    return done
 
 
 def planned(asked: Asked) -> Plan:
@@ -197,133 +252,86 @@ _OBJECTIVES: Final[dict[str, tuple[str, str, dict[str | None, float], str]]] = {
 }
 
 
-# --- what a drill measured -------------------------------------------------------------------------
-
-
-def measured(run: Run) -> dict[str, Any]:
-    """The numbers of one drill. Phases are those of the slowest region that the fault does not itself cut off."""
-    details = {verdict.checker: verdict.details for verdict in run.verdicts}
-    rto, rpo, split = (details.get(name, {}) for name in ("rto", "rpo", "split-brain"))
-    outage: dict[str, Any] = next(iter(rto.get("outages", ())), {})
-    told: dict[str, Any] = {"manner": outage.get("manner", ""), "rto": {}}
-    groups: dict[str, dict[str, dict[str, Any]]] = {}
-    for region, kinds in outage.get("regions", {}).items():
-        for f, seen in kinds.items():
-            groups.setdefault(f, {})[region] = seen
-    for f, regions in groups.items():
-        told["rto"][f] = {"slowest": _slowest(regions), "regions": regions}
-    told |= {name: rpo.get(name) for name in ("acknowledged", "lost", "loss_s", "after_fault", "divided")}
-    told["split_brain_s"] = split.get("window_s")
-    told["promotion_s"] = _promotion_s(run)
-    told["failback_s"] = _failback_s(rto)
-    told["verdicts"] = {
-        verdict.checker: {"valid": str(verdict.valid), "judged": verdict.judged} for verdict in run.verdicts
-    }
-    return told
-
-
-def _slowest(regions: Mapping[str, Mapping[str, Any]]) -> dict[str, Any] | None:
-    hit = {name: seen for name, seen in regions.items() if seen["interrupted"] and not seen["cut_off"]}
-    if not hit:
-        return None
-    name = max(hit, key=lambda each: hit[each]["steady_s"] if hit[each]["steady_s"] is not None else math.inf)
-    return {"region": name, **{phase: hit[name][phase] for phase in (*PHASES, "resolution_s", "steady_before_heal")}}
-
-
-def _promotion_s(run: Run) -> float | None:
-    """From the fault's start until a node of another region said that it leads; to about a tenth of a second."""
-    if not run.history.faults:
-        return None
-    fault = run.history.faults[0]
-    said = [op for op in run.history if op.is_nemesis and op.f == "leader" and op.time_ns > fault.start_ns and op.key]
-    elsewhere = [op for op in said if isinstance(op.value, dict) and op.value.get("region") not in fault.regions]
-    return round((elsewhere[0].time_ns - fault.start_ns) / 1e9, 3) if elsewhere else None
-
-
-def _failback_s(rto: Mapping[str, Any]) -> float | None:
-    """The longest interruption of a planned move; 0 when it interrupted nobody, None when there was none."""
-    for moved in rto.get("failbacks", ()):
-        if moved["done"]:
-            seen = [kind for region in moved["regions"].values() for kind in region.values() if kind["interrupted"]]
-            times = [kind["steady_s"] for kind in seen]
-            return None if None in times else max(times, default=0.0)
-    return None
-
-
-def distribution(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """``min``, ``median``, ``p95`` (nearest rank) and ``max`` of every number over the drills that have it (``n``)."""
-    found: dict[str, Any] = {}
-    for f in sorted({f for row in rows for f in row.get("rto", {})}):
-        slowest = [row["rto"][f]["slowest"] for row in rows if row.get("rto", {}).get(f, {}).get("slowest")]
-        found[f] = {phase: spread([each[phase] for each in slowest]) for phase in PHASES}
-    for name in ("promotion_s", "failback_s", "lost", "loss_s", "split_brain_s"):
-        found[name] = spread([row.get(name) for row in rows])
-    return found
-
-
-def spread(values: Sequence[float | None]) -> dict[str, float | int | None]:
-    """The distribution of the values that are there."""
-    known = sorted(value for value in values if value is not None)
-    if not known:
-        return {"n": 0, "min": None, "median": None, "p95": None, "max": None}
-    p95 = known[math.ceil(0.95 * len(known)) - 1]
-    return {"n": len(known), "min": known[0], "median": statistics.median(known), "p95": p95, "max": known[-1]}
-
-
 # --- telling -----------------------------------------------------------------------------------------
 
 
 def line(drilled: Drilled) -> str:
     """One drill in one line."""
-    if not drilled.measured:
-        return f"seed {drilled.seed}  failed: {drilled.problem}"
     told = drilled.measured
-    parts = []
-    for f, seen in told["rto"].items():
-        slowest = seen["slowest"]
-        if slowest is None:
-            parts.append(f"{f} not interrupted")
-            continue
-        times = " / ".join("never" if slowest[phase] is None else f"{slowest[phase]:.2f}" for phase in PHASES)
-        parts.append(f"{f} {times} s in {slowest['region']}")
-    lost = f"{told['lost']} of {told['acknowledged']} acknowledged writes lost"
-    lost += f" (the last {told['loss_s']:.2f} s)" if told["lost"] else ""
-    lost += f"; regions disagree about {told['divided']} at the end" if told["divided"] else ""
-    split = f"; two primaries for {told['split_brain_s']:.1f} s" if told["split_brain_s"] else ""
-    word = {Valid.TRUE: "held", Valid.FALSE: "VIOLATED", Valid.UNKNOWN: "unknown"}[drilled.valid]
-    return f"seed {drilled.seed}  {word}  {'; '.join(parts)}; {lost}{split}"
+    if not told:
+        return f"seed {drilled.seed}  failed: {drilled.problem}"
+    parts = [_times(f, seen["slowest"]) for f, seen in told["rto"].items()]
+    if told["lost"] is not None:
+        lost = f"{told['lost']} of {told['acknowledged']} acknowledged writes lost"
+        parts.append(lost + (f" (the last {told['loss_s']:.2f} s)" if told["lost"] else ""))
+    parts += [f"{number} {kind}" for kind, number in told["anomalies"].items() if number]
+    if told["divided"]:
+        parts.append(f"regions disagree about {told['divided']} at the end: {disagreement(told)}")
+    if told["split_brain_s"]:
+        parts.append(f"two primaries for {told['split_brain_s']:.1f} s")
+    if told["left_over"]:
+        parts.append("two histories are left over")
+    parts += [f"{node} did not recover: {why}" for node, why in told["unready"].items()]
+    if drilled.problem:
+        parts.append(f"failed: {drilled.problem}")
+    return f"seed {drilled.seed}  {_WORDS[drilled.valid]}  {'; '.join(parts)}"
+
+
+def _times(f: str, slowest: Mapping[str, Any] | None) -> str:
+    if slowest is None:
+        return f"{f} not interrupted"
+    times = " / ".join("never" if slowest[phase] is None else f"{slowest[phase]:.2f}" for phase in PHASES)
+    return f"{f} {times} s in {slowest['region']}"
+
+
+def disagreement(told: Mapping[str, Any], shown: int = 6) -> str:
+    """Which regions lack what others have, and in which lists."""
+    lacks = ", ".join(f"{region or 'one read'} lacks {number}" for region, number in told["lacking"].items())
+    keys = list(told["divided_by_key"])
+    more = f" and {len(keys) - shown} more" if len(keys) > shown else ""
+    return f"{lacks} (list{'s' * (len(keys) > 1)} {', '.join(keys[:shown])}{more})"
+
+
+_PHASE_NAMES: Final = dict(zip(PHASES, ("first error", "first success", "steady service"), strict=True))
+_TOTAL_NAMES: Final = {
+    "promotion_s": "another region leads",
+    "failback_s": "failback: steady service after",
+    "split_brain_s": "two primaries at once, s",
+    "lost": "acknowledged writes lost",
+    "loss_s": "of the last ... s",
+    "divided": "writes regions disagree about",
+}
 
 
 def as_text(found: Drills) -> str:
     """The distribution as a table for people."""
-    data = found.as_data()
-    asked = found.asked
+    asked, told = found.asked, distribution([drilled.measured for drilled in found.drills])
     options = " ".join(f"{name}={value}" for name, value in asked.options.items())
     rows: list[tuple[str, ...]] = [("seconds since the fault", "n", "min", "median", "p95", "max")]
-    told = data["distribution"]
-    for f in [f for f in told if isinstance(told[f], dict) and "detected_s" in told[f]]:
-        names = {"detected_s": "first error", "first_success_s": "first success", "steady_s": "steady service"}
-        rows += [(f"{f}: {names[phase]}", *_cells(told[f][phase])) for phase in PHASES]
-    names = {
-        "promotion_s": "another region leads",
-        "failback_s": "failback: steady service after",
-        "split_brain_s": "two primaries at once, s",
-        "lost": "acknowledged writes lost",
-        "loss_s": "of the last ... s",
-    }
-    rows += [(text, *_cells(told[name])) for name, text in names.items()]
-    widths = [max(len(row[i]) for row in rows) for i in range(6)]
-    table = [row[0].ljust(widths[0]) + "".join(cell.rjust(w + 2) for cell, w in zip(row[1:], widths[1:], strict=True))
-             for row in rows]  # fmt: skip
+    for f in sorted({f for drilled in found.drills for f in drilled.measured.get("rto", {})}):
+        rows += [(f"{f}: {name}", *_cells(told[f][phase])) for phase, name in _PHASE_NAMES.items()]
+    rows += [(text, *_cells(told[name])) for name, text in _TOTAL_NAMES.items()]
+    odd = told["anomalies"]
+    rows += [(f"writes {kind}", *_cells(odd[kind])) for kind in ANOMALIES if odd[kind]["max"]]
     valid = [drilled.valid for drilled in found.drills]
-    outcome = ", ".join(f"{valid.count(v)} {word}" for v, word in _WORDS.items() if v in valid)
+    outcome = ", ".join(f"{valid.count(v)} {word.lower()}" for v, word in _WORDS.items() if v in valid)
     head = f"{asked.target} {options} {asked.fault}, {len(found.drills)} drills from seed {asked.seed}: {outcome}"
     problems = [f"seed {drilled.seed} failed: {drilled.problem}" for drilled in found.drills if drilled.problem]
     again = [f"  {drilled.replay}" for drilled in found.drills[:1]]
-    return "\n".join([" ".join(head.split()), "", *table, "", *problems, "Again:", *again])
+    page = [f"Page: {found.page}"] if found.page else []
+    return "\n".join([" ".join(head.split()), "", *_aligned(rows), "", *problems, *page, "Again:", *again])
 
 
-_WORDS: Final = {Valid.TRUE: "held", Valid.FALSE: "violated", Valid.UNKNOWN: "unknown"}
+_WORDS: Final = {Valid.TRUE: "held", Valid.FALSE: "VIOLATED", Valid.UNKNOWN: "unknown"}
+
+
+def _aligned(rows: Iterable[tuple[str, ...]]) -> list[str]:
+    lines = list(rows)
+    widths = [max(len(row[i]) for row in lines) for i in range(6)]
+    return [
+        row[0].ljust(widths[0]) + "".join(cell.rjust(w + 2) for cell, w in zip(row[1:], widths[1:], strict=True))
+        for row in lines
+    ]
 
 
 def _cells(found: Mapping[str, float | int | None]) -> tuple[str, ...]:

@@ -20,16 +20,16 @@ from typing import Any, Protocol
 import msgspec
 
 import harness
-from harness import registry, store
+from harness import registry, store, watching
 from harness.checkers.assumptions import Assumptions
 from harness.checkers.attested import Attested
 from harness.checkers.availability import Availability
 from harness.checkers.died import Died
 from harness.checkers.errors import Errors
 from harness.checkers.judge import LIMIT_S, judge, judge_together
-from harness.checkers.recovery import Recovery
+from harness.checkers.recovery import UNREADY, Recovery
 from harness.checkers.stats import Stats
-from harness.contracts import Fault, Leads, Seat, Shape, Target, Testbed, Workload
+from harness.contracts import Fault, Shape, Target, Testbed, Workload
 from harness.errors import MissingPower, OperationError, RiftError
 from harness.failovers import HandsOver, Measures, Paced
 from harness.generators import Generator, any_of, clients, stagger, time_limit
@@ -46,6 +46,7 @@ from harness.model.seeds import Rng
 from harness.model.topology import Topology
 from harness.model.verdict import Valid, Verdict
 from harness.nemesis import Nemesis, Timeline, schedule
+from harness.recovering import recover
 from harness.runbooks import steps
 from harness.runner import Runner, first_error, lag_ms
 from harness.scenarios import Drives
@@ -55,7 +56,6 @@ from harness.testbeds.opening import lacks, offers, open_testbed
 from harness.traits import TRAITS, lacking
 
 AS_FAST_AS_POSSIBLE_S = 1e-9
-LEADER_EVERY_S = 0.1
 LATE_MS = 50.0
 """A dispatch this late at the 99th percentile is no longer noise beside cross-region latencies."""
 
@@ -214,12 +214,14 @@ async def _run(parts: Parts, folder: RunFolder, watcher: Watcher, link_server_ur
 
             async def whole() -> None:
                 watches = [_tick(runner, watcher)]
-                if plan.drill is not None and isinstance(parts.target, Leads):
-                    watches.append(_note_leaders(testbed, runner))
+                if plan.drill is not None:
+                    watches += watching.watches(testbed, parts.target, runner)
                 await _while_guarded(runner.run(parts.main), *watches)
                 for op in nemesis.active:
                     await runner.note(op, nemesis.invoke)
-                await _recover(testbed, parts, say)
+                unready = await recover(testbed, parts.target, plan.recovery_limit_s, say)
+                for node, why in unready.items():
+                    await runner.note(Op(type=INVOKE, f=UNREADY, key=node, value={"node": node, "why": why}))
                 final = parts.final(done=sum(runner.counts.values()))
                 if final is not None:
                     say("final reads")
@@ -304,7 +306,7 @@ async def _drive(
             except OperationError as error:  # it had to know something that nobody answered
                 unseen.append(str(error))
             finally:
-                await _recover(testbed, parts, say)
+                await recover(testbed, parts.target, parts.plan.recovery_limit_s, say)
 
     try:
         await _while_guarded(whole(), guard(testbed, stage.nemesis, stage, say))
@@ -330,57 +332,6 @@ async def _tick(runner: Runner, watcher: Watcher) -> None:
     while True:
         await asyncio.sleep(1.0)
         watcher.tick(time.monotonic() - began, dict(runner.counts))
-
-
-async def _note_leaders(testbed: Testbed, runner: Runner) -> None:
-    """Journal who leads, whenever that changes, as the nodes themselves say."""
-    known: str | None = ""
-    while True:
-        leader = await testbed.leader()
-        if leader != known:
-            known = leader
-            region = testbed.topology.node(leader).region if leader is not None else ""
-            await runner.note(Op(type=INVOKE, f="leader", key=leader, value={"node": leader, "region": region}))
-        await asyncio.sleep(LEADER_EVERY_S)
-
-
-async def _recover(testbed: Testbed, parts: Parts, say: Callable[[str], None]) -> None:
-    """Put links and nodes as they should be, and wait until every node serves, within the plan's limit.
-
-    That one does not is no error here: the checkers find it.
-    """
-    say("healed; waiting for recovery")
-    began, limit_s = time.monotonic(), parts.plan.recovery_limit_s
-    await testbed.links.restore(testbed.links.all)
-    if "packets" in testbed.powers:
-        await testbed.packets.restore(testbed.links.all)
-    if "containers" in testbed.powers:
-        await asyncio.gather(*(testbed.containers.connect(node.id) for node in parts.topology.nodes))
-    if "clocks" in testbed.powers:
-        await testbed.clocks.restore(node.id for node in parts.topology.nodes)
-    for node in parts.topology.nodes:
-        if testbed.nodes.state(node.id) == "paused":
-            await testbed.nodes.resume(node.id)
-    dead = [node.id for node in parts.topology.nodes if testbed.nodes.state(node.id) == "dead"]
-    missing = {
-        str(error) for error in await asyncio.gather(*map(testbed.nodes.start, dead), return_exceptions=True) if error
-    }
-    while time.monotonic() - began < limit_s:
-        answers = await asyncio.gather(*(_missing(parts.target, seat) for seat in testbed.seats()))
-        missing = {answer for answer in answers if answer}
-        if not missing:
-            return say(f"recovered after {time.monotonic() - began:.1f} s")
-        await asyncio.sleep(0.1)
-    say(f"not recovered within {limit_s:g} s: {'; '.join(sorted(missing))}")
-
-
-async def _missing(target: Target, seat: Seat) -> str:
-    try:
-        async with asyncio.timeout(2.0):
-            answer = await target.ready(seat)
-    except Exception as error:  # whatever the target's own probe raises, the node does not serve
-        answer = f"{type(error).__name__}: {error}"
-    return f"{seat.node.id}: {answer}" if answer else ""
 
 
 # --- judging -------------------------------------------------------------------------------------------

@@ -1,11 +1,11 @@
-"""The borders of failover drills: more that a target, a checker and a workload may offer."""
+"""The borders of failover drills: more that a target, a checker, a workload and a renderer may offer."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Protocol, runtime_checkable
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol, runtime_checkable
 
-from harness.contracts import Checker, Leads, Seat, Workload
+from harness.contracts import Checker, Leads, Renderer, Seat, Workload
 from harness.model.claims import Objectives
 
 
@@ -15,6 +15,15 @@ class HandsOver(Leads, Protocol):
 
     async def hand_over(self, seats: Iterable[Seat], node_id: str) -> None:
         """Ask for it, and return when the system has agreed to. Raises OperationError or OSError when it does not."""
+
+
+@runtime_checkable
+class Complains(Protocol):
+    """A target whose nodes tell of trouble of their own, e.g. a promotion that failed. Drills keep what they said."""
+
+    async def complaints(self, seats: Iterable[Seat]) -> dict[str, str]:
+        """By node id, what goes wrong there now; nodes that are well, or do not answer, are left out. Must return
+        within 2 s."""
 
 
 @runtime_checkable
@@ -30,3 +39,11 @@ class Paced(Workload, Protocol):
     """A workload whose generator keeps the shape's rate by itself, e.g. one rate for each region."""
 
     paced: bool
+
+
+@runtime_checkable
+class SumsUp(Renderer, Protocol):
+    """A renderer that can also tell of many drills at once."""
+
+    def sum_up(self, told: Mapping[str, Any]) -> str:
+        """The page about drills, from what ``rift drill --json`` tells of them."""

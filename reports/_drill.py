@@ -1,4 +1,4 @@
-"""The picture of a failover drill: every region's service over time, the drill's moments across it, lost writes marked.
+"""The picture of a failover drill: every region's service over time, the drill's moments, lost and divided writes.
 
 A lane is one kind of operation in one region, cut into short stretches that are coloured by the share of successes.
 """
@@ -23,7 +23,7 @@ WIDTH, LEFT, RIGHT = 1040.0, 190.0, 14.0
 LANE, BAR, LABEL_ROW, BOTTOM = 24.0, 14.0, 15.0, 26.0
 CHARACTER_PX: Final = 6.2
 STRETCH_NS: Final = 100_000_000
-LOST_LISTED: Final = 20
+LISTED: Final = 20
 PHASES: Final = (("detected_s", "first error"), ("first_success_s", "first success"), ("steady_s", "steady service"))
 
 
@@ -41,16 +41,16 @@ def drill(facts: Facts) -> Iterator[Html]:
     if not outages:
         return
     yield el("p", "When each region was served, as its clients saw it, and what the drill did meanwhile.")
-    lost = told.get("rpo", {}).get("lost_writes") or ()
-    yield el("figure", _legend(), el("div", _picture(facts, outages, lost), class_="scroll"))
+    yield el("figure", _legend(), el("div", _picture(facts, outages, told.get("rpo", {})), class_="scroll"))
     yield _phases(outages)
     yield from _losses(told.get("rpo", {}), told.get("split-brain", {}))
+    yield _complaints(facts, told.get("recovery", {}))
 
 
 # --- the picture ---------------------------------------------------------------------------------
 
 
-def _picture(facts: Facts, outages: Sequence[Mapping[str, Any]], lost: Sequence[Mapping[str, Any]]) -> Html:
+def _picture(facts: Facts, outages: Sequence[Mapping[str, Any]], rpo: Mapping[str, Any]) -> Html:
     lanes = _lanes(facts)
     end_ns = max(_end_ns(facts), 1)
     time = Linear(0, end_ns, LEFT, WIDTH - RIGHT)
@@ -66,7 +66,9 @@ def _picture(facts: Facts, outages: Sequence[Mapping[str, Any]], lost: Sequence[
         parts.append(_service(operations, time, y))
         parts += [_phase_marks(outage, region, f, time, y) for outage in outages]
         if f == "append":
-            parts.append(_lost_marks([row for row in lost if row.get("region") == region], time, y))
+            for fate in ("lost", "divided"):
+                rows_here = [row for row in rpo.get(f"{fate}_writes") or () if row.get("region") == region]
+                parts.append(_fate_marks(fate, rows_here, time, y))
     for each, row in zip(moments, placed, strict=True):
         parts.append(_moment(each, time, 12 + row * LABEL_ROW, bottom))
     parts.append(_ticks(time, bottom))
@@ -155,9 +157,10 @@ def _phase_marks(outage: Mapping[str, Any], region: str, f: str, time: Linear, y
     return join(*marks)
 
 
-def _lost_marks(lost: Sequence[Mapping[str, Any]], time: Linear, y: float) -> Html:
-    parts = (f"M{time(row['acked_s'] * 1e9):.1f} {y:.1f}v{BAR:.0f}" for row in lost)
-    return el("path", d="".join(parts), class_="lost") if lost else Html()
+def _fate_marks(fate: str, writes: Sequence[Mapping[str, Any]], time: Linear, y: float) -> Html:
+    """When the writes were acknowledged that are not everywhere in the end."""
+    parts = (f"M{time(row['acked_s'] * 1e9):.1f} {y:.1f}v{BAR:.0f}" for row in writes)
+    return el("path", d="".join(parts), class_=fate) if writes else Html()
 
 
 def _moment(each: Moment, time: Linear, y: float, bottom: float) -> Html:
@@ -180,7 +183,8 @@ def _legend() -> Html:
     named = [el("span", el("i", class_=f"key d-{kind}"), label) for kind, label in keys]
     signs = el("span", "▼ first error   ▲ first success   ◆ steady service")
     lost = el("span", el("i", class_="key d-lost"), "acknowledged here, lost later")
-    return el("figcaption", *named, signs, lost, class_="legend")
+    divided = el("span", el("i", class_="key d-divided"), "... in some regions only at the end")
+    return el("figcaption", *named, signs, lost, divided, class_="legend")
 
 
 # --- the numbers ---------------------------------------------------------------------------------
@@ -210,7 +214,6 @@ def _phases(outages: Sequence[Mapping[str, Any]]) -> Html:
 
 
 def _losses(rpo: Mapping[str, Any], split: Mapping[str, Any]) -> Iterator[Html]:
-    lost = rpo.get("lost_writes") or ()
     if not rpo:
         return
     total, number = rpo.get("acknowledged", 0), rpo.get("lost", 0)
@@ -218,19 +221,41 @@ def _losses(rpo: Mapping[str, Any], split: Mapping[str, Any]) -> Iterator[Html]:
     if number:
         said += f", of the last {rpo.get('loss_s', 0):.2f} s; {count(rpo.get('after_fault', 0))} of them acknowledged "
         said += "after the fault had struck"
+    if rpo.get("unread"):
+        said += f". {count(rpo['unread'])} could not be read at the end: nobody knows what became of them"
     if split.get("window_s"):
         said += f". Two sides acknowledged writes at the same time for {split['window_s']:.2f} s at least"
     yield el("p", el("strong", said + "."), class_="apart")
-    if lost:
-        heads = ("Value", "List", "Client", "Region", "Acknowledged")
-        body = [
-            (str(row["value"]), str(row["key"]), str(row["client"]), str(row["region"]), f"{row['acked_s']:.3f} s")
-            for row in lost
+    yield from _listed("Acknowledged and lost, the oldest first", "further lost write", rpo.get("lost_writes") or ())
+    if divided := rpo.get("divided_writes"):
+        lacks = ", ".join(f"{region or 'one read'} lacks {count(n)}" for region, n in rpo["lacking"].items())
+        told = f"Regions disagree at the end about {count(rpo['divided'], 'acknowledged write')}: {lacks}. "
+        yield el("p", el("strong", told), "Nobody knows whose copy will count.", class_="apart")
+        caption = "Acknowledged, and in some regions only, the oldest first"
+        yield from _listed(caption, "further divided write", divided)
+
+
+def _listed(caption: str, noun: str, writes: Sequence[Mapping[str, Any]]) -> Iterator[Html]:
+    """A table of acknowledged writes; most of a long list is folded away."""
+    heads = ["Value", "List", "Client", "Region", "Acknowledged"]
+    heads += ["Shown in", "Missing in"] if any("shown_in" in row for row in writes) else []
+    body = [
+        [
+            *(str(row[name]) for name in ("value", "key", "client", "region")),
+            f"{row['acked_s']:.3f} s",
+            *(", ".join(row[name]) for name in ("shown_in", "missing_in") if name in row),
         ]
-        numeric = frozenset({4})
-        yield table("Acknowledged and lost, the oldest first", heads, body[:LOST_LISTED], numeric)
-        if len(body) > LOST_LISTED:
-            yield fold(
-                count(len(body) - LOST_LISTED, "further lost write"),
-                table("Further ones", heads, body[LOST_LISTED:], numeric),
-            )
+        for row in writes
+    ]
+    numeric = frozenset({4})
+    yield table(caption, heads, body[:LISTED], numeric)
+    if len(body) > LISTED:
+        yield fold(count(len(body) - LISTED, noun), table("Further ones", heads, body[LISTED:], numeric))
+
+
+def _complaints(facts: Facts, recovery: Mapping[str, Any]) -> Html:
+    """What nodes said of themselves while the drill went on, and which do not serve at its end."""
+    said = [(moment(op.time_ns), str(op.key), str(op.value["why"])) for op in facts.run.history
+            if op.is_nemesis and op.f == "trouble" and op.type == INVOKE and isinstance(op.value, dict)]  # fmt: skip
+    said += [("at the end", node, f"does not serve: {why}") for node, why in recovery.get("unready", {}).items()]
+    return table("Trouble that nodes told of themselves", ("When", "Node", "What it said"), said, frozenset({0}))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from harness.model.run import Recorded, Run
 
@@ -15,6 +16,7 @@ from ._page import document, fact_list, section
 from ._recorded import recorded_page
 from ._rollout import rollouts
 from ._story import caveats, check_command, headline, replay_command
+from ._summary import summary_page
 from ._tables import (
     fault_table,
     guarantee_table,
@@ -42,6 +44,10 @@ class HtmlReport:
     def explain(self, told: Recorded) -> str:
         """The page about a verdict on a recorded history."""
         return recorded_page(told)
+
+    def sum_up(self, told: Mapping[str, Any]) -> str:
+        """The page about repeated drills."""
+        return summary_page(told)
 
 
 def page(run: Run) -> str:

@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import pytest
 
-from harness import experiment, planning, registry
+from harness import experiment, planning, recovering, registry
 from harness.contracts import Launch, Place, Target
 from harness.errors import MissingPower
 from harness.faults._clocks import OFFSET_S, Reading, offset_s
@@ -72,8 +72,7 @@ async def test_a_clock_moves_without_a_restart_stays_off_over_one_and_leaves_not
 async def test_a_run_sets_clocks_right_that_a_fault_left_wrong(tmp_path: Path) -> None:
     async with lab_of(Echo(), tmp_path) as lab:
         await lab.clocks.shift("n2", 1000.0, "a fault that never came back")
-        parts = SimpleNamespace(plan=SimpleNamespace(recovery_limit_s=20.0), topology=lab.topology, target=lab.target)
-        await experiment._recover(lab, cast(Any, parts), print)
+        await recovering.recover(cast(Any, lab), lab.target, 20.0, print)
         assert abs(await off_s(lab, "n2")) < 1
 
 

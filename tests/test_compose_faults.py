@@ -5,13 +5,12 @@ from __future__ import annotations
 import ast
 import asyncio
 from collections.abc import AsyncIterator
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import pytest_asyncio
 
-from harness import experiment
+from harness import recovering
 from harness.testbeds import faketime
 from harness.testbeds.containers import doors
 from tests.docker_lab import composed, engine_for_tests, left_of
@@ -58,9 +57,8 @@ async def lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
 async def test_recovery_heals_packets_and_cables_that_a_fault_left_broken(lab: Any) -> None:
     await lab.packets.drop(lab.links.all, owner="a fault that never came back")
     await lab.containers.disconnect("n2")
-    parts = SimpleNamespace(plan=SimpleNamespace(recovery_limit_s=20.0), topology=lab.topology, target=lab.target)
     told: list[str] = []
-    await experiment._recover(lab, cast(Any, parts), told.append)
+    await recovering.recover(lab, lab.target, 20.0, told.append)
     assert told[-1].startswith("recovered after")
     assert {(await lab.links.probe(link)).state for link in lab.links.all} == {"open"}
 

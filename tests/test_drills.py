@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from harness import drills, execute, planning, registry
+from harness import drilled, drills, execute, planning, registry
 from harness.checkers.rpo import Rpo
 from harness.checkers.rto import Rto
 from harness.errors import UsageError
@@ -95,9 +95,9 @@ def test_objectives_are_the_targets_unless_the_user_says_otherwise() -> None:
 
 
 def test_a_distribution_tells_the_whole_range() -> None:
-    assert drills.spread([3.0, None, 1.0, 2.0]) == {"n": 3, "min": 1.0, "median": 2.0, "p95": 3.0, "max": 3.0}
-    assert drills.spread([float(n) for n in range(1, 101)])["p95"] == 95.0
-    assert drills.spread([])["median"] is None
+    assert drilled.spread([3.0, None, 1.0, 2.0]) == {"n": 3, "min": 1.0, "median": 2.0, "p95": 3.0, "max": 3.0}
+    assert drilled.spread([float(n) for n in range(1, 101)])["p95"] == 95.0
+    assert drilled.spread([])["median"] is None
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_a_real_outage_and_a_real_loss_are_measured(tmp_path: Path, monkeypatch:
     assert lost == {(key, value) for key, value in forgotten if value in acknowledged}
     assert len(lost) >= 6, "at most what was under way had not been acknowledged"
     assert (verdicts["rpo"].valid, verdicts["rpo"].judged, run.valid) == (Valid.FALSE, True, Valid.FALSE)
-    told = drills.measured(run)
+    told = drilled.measured(run)
     assert told["lost"] == len(lost)
     assert told["rto"]["append"]["slowest"]["steady_before_heal"] is False
     msgspec.json.encode(told)

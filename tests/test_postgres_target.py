@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from harness import drills, execute, registry
+from harness.drilled import measured
 from harness.errors import TestbedError, UsageError
 from harness.model.run import Run
 from harness.model.topology import Role, Topology
@@ -131,7 +132,7 @@ def verdict(run: Run, name: str) -> Verdict:
 @pytest.mark.servers
 def test_a_quorum_fails_over_without_loss_and_hands_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = drilled(tmp_path, monkeypatch, "kill-region", mode="quorum")
-    told = drills.measured(run)
+    told = measured(run)
     assert verdict(run, "rpo").valid is Valid.TRUE
     assert verdict(run, "rpo").judged
     assert told["lost"] == 0
@@ -196,7 +197,7 @@ def test_planted_trouble_ends_in_a_finding_and_everything_is_cleaned(
         assert verdict(run, "split-brain").valid is Valid.FALSE
         assert verdict(run, "split-brain").details["left_over"] > 0
     elif trouble == "promotion-fails":
-        assert drills.measured(run)["rto"]["append"]["slowest"]["steady_s"] is not None, "another one is elected"
+        assert measured(run)["rto"]["append"]["slowest"]["steady_s"] is not None, "another one is elected"
     else:
         assert run.valid is not Valid.TRUE
 

@@ -2,7 +2,8 @@
 
 ``append`` adds a value that is unique in its key, ``entries`` answers all values in the system's order. A read is final
 when it began after every append had ended and every fault was undone; of each region the last one counts. A value that
-no region's final read shows is *lost*, one that only some show is *divided*. Without a final read it is *unread*.
+no region's final read shows is *lost*, one that only some show is *divided*. Without a final read it is *unread*: while
+a fault may still act, no read is final, for what seems to be gone may come back with the heal.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ def stories(history: History) -> tuple[list[Story], str]:
         appends = tuple(op for op in operations if op.f == APPEND)
         reads = tuple(op for op in operations if op.f == ENTRIES and op.type == OK and op.result is not None)
         if appends or reads:
-            last = {op.region: op for op in final_reads(reads, (ENTRIES,), at_rest)}
+            last = {op.region: op for op in final_reads(reads, (ENTRIES,), at_rest)} if not at_rest.cause else {}
             found.append(_story(key, appends, reads, tuple(last.values())))
     return found, at_rest.cause
 

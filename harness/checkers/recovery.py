@@ -4,27 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from harness.checkers.wording import count, span
 from harness.model.clock import NS_PER_S
 from harness.model.history import History, Operation
-from harness.model.op import OK
+from harness.model.op import INVOKE, OK
 from harness.model.verdict import Valid, Verdict
+
+UNREADY: Final = "unready"
+"""The nemesis notes a node that, when everything was healed and the time to recover was over, did not serve as it
+should; ``why`` is what it lacked, in its own words."""
 
 
 @dataclass(frozen=True)
 class Recovery:
     """False when a region was tried for at least ``patience_s`` after the last heal and nothing succeeded there;
     unknown when nothing was tried, or not for so long, while a fault may still have acted, or in a region that was not
-    served before either. Unknown also when a node that had answered never did again, although its region went on."""
+    served before either. Unknown also when a node that had answered never did again, or says itself that it is not what
+    it should be, although its region went on: nobody promises when it will be, and a limit was reached."""
 
     patience_s: float = 5.0
     name: str = "recovery"
 
     def check(self, history: History) -> Verdict:
-        if not history.faults:
+        unready = _unready(history)
+        if not (history.faults or unready):
             return Verdict(checker=self.name, valid=Valid.TRUE, summary="no fault, so nothing to recover from")
-        healed_ns = max(fault.end_ns for fault in history.faults)
+        healed_ns = max((fault.end_ns for fault in history.faults), default=0)
         after: dict[str, list[Operation]] = {op.region: [] for op in history.operations}
         for op in history.operations:
             if op.start_ns >= healed_ns or (op.end_ns >= healed_ns and op.type == OK):
@@ -34,7 +41,7 @@ class Recovery:
         tried_s = {region: _tried_s(after[region], healed_ns, history.end_ns) for region in silent}
         served = {op.region for op in history.operations if op.type == OK}
         dead = [region for region in silent if tried_s[region] >= self.patience_s and region in served]
-        details = {"back_after_s": back_s, "tried_s": tried_s}
+        details = {"back_after_s": back_s, "tried_s": tried_s, "unready": unready}
         acting = [f"{fault.id} {fault.fault}" for fault in history.faults if not fault.healed]
         if dead and acting:
             cause = f"{', '.join(dead)} never came back, but {', '.join(acting)} was not shown to be healed"
@@ -46,6 +53,9 @@ class Recovery:
                 for region in dead
             )
             return Verdict(checker=self.name, valid=Valid.FALSE, summary=told, details=details)
+        if unready:
+            cause = "; ".join(f"{node} did not recover: {why}" for node, why in unready.items())
+            return Verdict(checker=self.name, valid=Valid.UNKNOWN, summary=cause, cause=cause, details=details)
         if silent or not back_s:
             never = [region for region in silent if region not in served]
             cause = f"after the last heal nobody tried long enough in {', '.join(silent) or 'any region'}"
@@ -58,6 +68,12 @@ class Recovery:
         within = span(round(slowest * NS_PER_S))
         summary = f"{count(len(back_s), 'region')} served again at most {within} after the last heal"
         return Verdict(checker=self.name, valid=Valid.TRUE, summary=summary, details=details)
+
+
+def _unready(history: History) -> dict[str, str]:
+    """By node, what it lacked when the time to recover was over."""
+    noted = [op for op in history if op.is_nemesis and op.f == UNREADY and op.type == INVOKE]
+    return {str(op.key): str(op.value["why"]) for op in noted if isinstance(op.value, dict) and "why" in op.value}
 
 
 def _back_s(operations: list[Operation], healed_ns: int) -> float | None:

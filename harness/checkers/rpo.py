@@ -7,7 +7,7 @@ Besides *lost* (see ``fates``), with whatever the clients were told:
                   again: the region's reads went from one history to another
     doubled       one write shows more than once in a read
     reordered     one of two acknowledged writes began after the other was acknowledged, and stands before it at the end
-    phantom       a read shows what nobody wrote
+    phantom       a read shows what nobody wrote, or had begun to write when it ended
 
 The loss in seconds reaches from the oldest lost acknowledgement to the fault's start, or to the newest lost
 acknowledgement where writes were still acknowledged after it.
@@ -33,7 +33,7 @@ from harness.model.op import FAIL, OK
 from harness.model.verdict import Valid, Verdict
 
 LISTED: Final = 1000
-"""So many lost writes are listed."""
+"""So many lost writes are listed, and so many divided ones."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Rpo:
             findings += [_lost(story, op) for story in told for op in story.lost]
         divided, unread = (sum(len(getattr(story, fate)) for story in told) for fate in ("divided", "unread"))
         details = {"objective_s": self.objective_s, "acknowledged": acknowledged, "divided": divided, "unread": unread}
-        details |= loss | {"unacknowledged_kept": _unacknowledged(told)}
+        details |= loss | _divided(told) | {"unacknowledged_kept": _unacknowledged(told)}
         told_lost = f"{len(lost)} lost, of the last {span(round(loss['loss_s'] * NS_PER_S))}" if lost else "none lost"
         verdict = verdict_of(
             self.name,
@@ -77,25 +77,49 @@ def _weak(told: Sequence[Story], acknowledged: int) -> str:
     """Why nobody can say what was kept; empty when anybody can."""
     if not acknowledged:
         return "no write was acknowledged"
-    lacking = Counter[str]()
-    for story in told:
-        for read in story.finals:
-            shown = set(values(read))
-            lacking[read.region] += sum(freeze(op.value) not in shown for op in story.divided)
-    lacking = +lacking  # without those that lack nothing
-    if lacking:
+    if lacking := _lacking(told):
         each = ", ".join(f"{region or 'one read'} lacks {number:,}" for region, number in sorted(lacking.items()))
         return f"regions disagree at the end about acknowledged writes, so whose copy counts? {each} that others have"
     unread = sum(len(story.unread) for story in told)
     return f"{count(unread, 'acknowledged write')} could not be read at the end" if unread else ""
 
 
+def _lacking(told: Sequence[Story]) -> Counter[str]:
+    """By region, how many acknowledged writes its final reads lack that another region's show."""
+    return Counter(
+        read.region
+        for story in told
+        for read in story.finals
+        for shown in (set(values(read)),)
+        for op in story.divided
+        if freeze(op.value) not in shown
+    )
+
+
+def _divided(told: Sequence[Story]) -> dict[str, Any]:
+    """The acknowledged writes that regions disagree about at the end, and which region has them."""
+    rows = []
+    for story in told:
+        contents = {read.region: set(values(read)) for read in story.finals}
+        for op in story.divided:
+            places: dict[str, list[str]] = {"shown_in": [], "missing_in": []}
+            for region, shown in contents.items():
+                places["shown_in" if freeze(op.value) in shown else "missing_in"].append(region)
+            rows.append((op.end_index, _row(op) | places))
+    listed = [row for _, row in sorted(rows, key=lambda each: each[0])[:LISTED]]
+    by_key = {str(story.key): len(story.divided) for story in told if story.divided}
+    return {"divided_writes": listed, "divided_by_key": by_key, "lacking": dict(sorted(_lacking(told).items()))}
+
+
+def _row(op: Operation) -> dict[str, Any]:
+    """An acknowledged write as it is listed."""
+    where = {"key": op.key, "value": op.value, "client": op.process, "region": op.region}
+    return where | {"acked_s": op.end_ns / NS_PER_S}
+
+
 def _loss(lost: Sequence[Operation], history: History) -> dict[str, Any]:
     """How much was lost, where and of which time."""
-    rows = [
-        {"key": op.key, "value": op.value, "client": op.process, "region": op.region, "acked_s": op.end_ns / NS_PER_S}
-        for op in lost[:LISTED]
-    ]
+    rows = [_row(op) for op in lost[:LISTED]]
     found: dict[str, Any] = {"lost": len(lost), "loss_s": 0.0, "window_s": 0.0, "after_fault": 0, "lost_writes": rows}
     found["lost_by_key"] = dict(Counter(str(op.key) for op in lost))
     found["lost_by_region"] = dict(Counter(op.region for op in lost))
@@ -131,13 +155,16 @@ def _unacknowledged(told: Sequence[Story]) -> int:
 
 def _wrong(story: Story) -> Iterator[Finding]:
     writers = once(story.appends)
-    known = {freeze(op.value) for op in story.appends}
+    begun: dict[Hashable, int] = {}
+    for op in story.appends:
+        begun.setdefault(freeze(op.value), op.start_index)
     seen: set[tuple[str, Hashable]] = set()
     for read in story.reads:
         shown = values(read)
         twice = {value for value, n in Counter(shown).items() if n > 1 and value in writers}
         denied = {value for value in shown if value in writers and writers[value].type == FAIL}
-        for kind, odd in (("doubled", twice), ("resurrected", denied), ("phantom", set(shown) - known)):
+        unborn = {value for value in shown if begun.get(value, read.end_index) >= read.end_index}
+        for kind, odd in (("doubled", twice), ("resurrected", denied), ("phantom", unborn)):
             for value in sorted(odd, key=repr):
                 if (kind, value) not in seen:
                     seen.add((kind, value))
@@ -150,7 +177,7 @@ def _wrong(story: Story) -> Iterator[Finding]:
 _SAYS: Final = {
     "doubled": "{} read {} more than once in {}",
     "resurrected": "{} read {} in {}, of which its writer was told that it did not happen",
-    "phantom": "{} read {} in {}, which nobody wrote",
+    "phantom": "{} read {} in {}, which nobody had written",
 }
 
 
@@ -167,7 +194,7 @@ def _back_again(story: Story, writers: dict[Hashable, Operation]) -> Iterator[Fi
             place = (read.region, value)
             if value not in shown:
                 if op.type == OK and op.end_index < latest:
-                    gone.setdefault(place, read)
+                    gone[place] = min(gone.get(place, read), read, key=lambda each: each.end_index)
             elif value not in found and place in gone and gone[place].end_index < read.start_index:
                 found.add(value)
                 says = f"{client(read)} read {thing(value)} in {story.key}, which had gone before: it came back"
@@ -175,13 +202,16 @@ def _back_again(story: Story, writers: dict[Hashable, Operation]) -> Iterator[Fi
 
 
 def _reordered(story: Story, writers: dict[Hashable, Operation]) -> Iterator[Finding]:
-    for read in story.finals[:1]:
+    """Each write that stands behind a later one at the end, once, wherever that is seen first."""
+    found: set[Hashable] = set()
+    for read in story.finals:
         last: Operation | None = None
         for value in dict.fromkeys(values(read)):
             op = writers.get(value)
             if op is None or op.type != OK:
                 continue
-            if last is not None and op.end_index < last.start_index:
+            if last is not None and op.end_index < last.start_index and value not in found:
+                found.add(value)
                 says = f"{thing(value)} was acknowledged before {thing(last.value)} began, and stands after it"
                 says += f" in {story.key}"
                 yield Finding("reordered", says, read, (op, last))

@@ -49,8 +49,8 @@ class _Chain(NamedTuple):
 
 @dataclass(frozen=True)
 class SplitBrain:
-    """False when two histories grew at the same time, or are left over; unknown when nothing is final. Only a report
-    where nobody promises ``one_primary``."""
+    """False when two histories grew at the same time, or are left over; unknown when nothing is final or regions
+    disagree at the end. Only a report where nobody promises ``one_primary``."""
 
     promised: bool = False
     name: str = "split-brain"
@@ -64,9 +64,10 @@ class SplitBrain:
         shown = [chain for chain in chains if chain.failovers > FAILOVERS]
         left = [finding for story in told for finding in _left_over(story)]
         acknowledged = sum(op.type == OK for story in told for op in story.appends)
-        unread = sum(len(story.unread) for story in told)
+        unread, divided = (sum(len(getattr(story, fate)) for story in told) for fate in ("unread", "divided"))
         weak = "no write was acknowledged" if not acknowledged else ""
         weak = weak or (f"{count(unread, 'acknowledged write')} could not be read at the end" if unread else "")
+        weak = weak or (f"regions disagree about {count(divided, 'acknowledged write')} at the end" if divided else "")
         weak = weak or (
             "writes were lost between kept ones, too few to tell two primaries from two failovers" * bool(chains)
         )
