@@ -11,6 +11,7 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from harness.model.op import INVOKE
 from harness.model.run import Run
 from harness.model.verdict import Valid
 
@@ -42,6 +43,11 @@ def measured(run: Run) -> dict[str, Any]:
         for region, row in details.get("availability", {}).get("regions", {}).items()
     }
     told["unready"] = details.get("recovery", {}).get("unready", {})
+    told["trouble"] = [
+        {"node": str(op.key), "at_s": round(op.time_ns / 1e9, 3), "why": str(op.value["why"])}
+        for op in run.history
+        if op.is_nemesis and op.f == "trouble" and op.type == INVOKE and isinstance(op.value, dict)
+    ]
     told["promotion_s"] = _promotion_s(run)
     told["failback_s"] = _failback_s(rto)
     told["verdicts"] = {

@@ -255,6 +255,10 @@ _OBJECTIVES: Final[dict[str, tuple[str, str, dict[str | None, float], str]]] = {
 # --- telling -----------------------------------------------------------------------------------------
 
 
+TOLD: Final = 2
+"""So many troubles of nodes stand in a drill's line; its page has all."""
+
+
 def line(drilled: Drilled) -> str:
     """One drill in one line."""
     told = drilled.measured
@@ -271,6 +275,8 @@ def line(drilled: Drilled) -> str:
         parts.append(f"two primaries for {told['split_brain_s']:.1f} s")
     if told["left_over"]:
         parts.append("two histories are left over")
+    parts += [f"{said['node']} at {said['at_s']:.1f} s: {said['why']}" for said in told["trouble"][:TOLD]]
+    parts += [f"{len(told['trouble']) - TOLD} more troubles"] if len(told["trouble"]) > TOLD else []
     parts += [f"{node} did not recover: {why}" for node, why in told["unready"].items()]
     if drilled.problem:
         parts.append(f"failed: {drilled.problem}")

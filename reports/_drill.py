@@ -150,9 +150,10 @@ def _phase_marks(outage: Mapping[str, Any], region: str, f: str, time: Linear, y
     marks = []
     for (phase, label), shape in zip(PHASES, ("m-4-7h8l-4 7z", "m-4 0l4-7l4 7z", "m0-8l4 4l-4 4l-4-4z"), strict=True):
         if seen.get(phase) is not None:
-            at_ns = (outage["start_s"] + seen[phase]) * 1e9
+            at_ns = (outage["heal_s" if seen.get("after_heal") else "start_s"] + seen[phase]) * 1e9
             place = f"M{time(at_ns):.1f} {y + (0 if phase == 'detected_s' else BAR + 6):.1f}"
-            tip = f"{label}: {seen[phase]:.3f} s after the fault ({f} in {region})"
+            since = "heal" if seen.get("after_heal") else "fault"
+            tip = f"{label}: {seen[phase]:.3f} s after the {since} ({f} in {region})"
             marks.append(el("path", el("title", tip), d=place + shape, class_="phase hit", data_tip=tip))
     return join(*marks)
 
@@ -200,6 +201,7 @@ def _phases(outages: Sequence[Mapping[str, Any]]) -> Html:
         times = ["never" if seen.get(phase) is None else f"{seen[phase]:.3f} s" for phase, _ in PHASES]
         exact = "" if seen.get("resolution_s") is None else f"first success known to {seen['resolution_s']:.3f} s"
         late = "" if seen.get("steady_before_heal") else "; steady only after the heal"
+        late = "; only the heal interrupted it: counted from there" if seen.get("after_heal") else late
         return where, *times, str(seen.get("errors", 0)), exact + late
 
     heads = ("Clients", "First error", "First success", "Steady service", "Errors", "Note")

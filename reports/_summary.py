@@ -245,6 +245,7 @@ def _notes(drill: Told) -> Html:
         found.append(f"Regions disagree about {count(drill['divided'], 'write')}: {lacks} (lists {lists}).")
     if drill.get("split_brain_s"):
         found.append(f"Two primaries for {drill['split_brain_s']:.2f} s at least.")
+    found += [f"{said['node']} at {said['at_s']:.1f} s: {said['why']}" for said in drill.get("trouble", ())]
     found += [f"{node} did not recover: {why}" for node, why in drill.get("unready", {}).items()]
     found += [drill["problem"]] if drill.get("problem") else []
     found += drill.get("why", ())

@@ -51,11 +51,15 @@ def test_a_good_checker_is_certified(name: str) -> None:
     assert all(row.histories > row.invalid > 0 for row in report.rows)
 
 
+OF_DRILLS = {"rpo", "rto", "split-brain"}
+"""Families of what `rift drill` measures."""
+
+
 def test_every_model_of_rift_check_that_judges_data_has_a_family() -> None:
     from harness import judges
 
     others = {"kv", "queue", "read-your-writes", "monotonic-reads", "monotonic-writes", "writes-follow-reads"}
-    assert set(folders.family_names()) == set(judges.MODELS) - others
+    assert set(folders.family_names()) - OF_DRILLS == set(judges.MODELS) - others
 
 
 def classes_of_checkers() -> set[str]:
@@ -204,6 +208,25 @@ BLINDED: list[tuple[str, str, Wrong]] = [
     ("causal", f"{CHECKERS}.causal:_cyclic", always(())),
     ("causal", f"{CHECKERS}.causal:_judged", always(())),
     ("causal-convergence", f"{CHECKERS}.causal:_conflicting", always(())),
+    ("rpo", f"{CHECKERS}.rpo:_lost", always(None)),
+    ("rpo", f"{CHECKERS}.rpo:_reordered", lambda real: lambda story, writers: real(
+        dataclasses.replace(story, finals=story.finals[:1]), writers
+    )),
+    ("rpo", f"{CHECKERS}.rpo:_back_again", always(())),
+    ("rpo", f"{CHECKERS}.rpo:once", lambda _: lambda appends: {op.value: op for op in appends}),
+    ("rpo", f"{CHECKERS}.fates:rest", lambda real: lambda history, updates: real(history, updates)._replace(cause="")),
+    ("rpo", f"{CHECKERS}.fates:final_reads", lambda _: lambda reads, *_: list(reads)),
+    ("rto", f"{CHECKERS}.outage:_waited_out", lambda _: lambda operations, period, whole: whole),
+    ("rto", f"{CHECKERS}.outage:SIGMAS", lambda _: 7.0),
+    ("rto", f"{CHECKERS}.outage:_last_error_ns", lambda _: lambda seen, begin: seen[begin].start_ns),
+    ("rto", f"{CHECKERS}.rto:_until_ns", lambda _: lambda history, fault: history.end_ns + 1),
+    ("rto", f"{CHECKERS}.outage:_first_success", lambda _: lambda seen, since_ns: min(
+        (op for op in seen if op.type == OK and op.end_ns >= since_ns), key=lambda op: op.end_ns, default=None
+    )),
+    ("split-brain", f"{CHECKERS}.split_brain:FAILOVERS", lambda _: 3),
+    ("split-brain", f"{CHECKERS}.split_brain:_left_over", always(())),
+    ("split-brain", f"{CHECKERS}.split_brain:_chain", always(None)),
+    ("split-brain", f"{CHECKERS}.split_brain:_periods", always([(0, 1 << 62)])),
     ("list-append", f"{CHECKERS}.transactions:cycles", always([])),
     ("list-append", f"{CHECKERS}.transactions:list_dependencies",
      lambda real: lambda ops: (*real(ops)[:2], Evidence())),
@@ -240,7 +263,7 @@ def test_a_checker_that_is_made_wrong_is_not_certified(
 
 VERDICT = Verdict(checker="blind", valid=Valid.TRUE, summary="always")
 SAME = ["bank", "unique_ids", "total_queue", "log", "counter", "convergence", "last_write_wins", "long_fork",
-        "staleness", "sessions", "pram", "causal", "crdt"]  # fmt: skip
+        "staleness", "sessions", "pram", "causal", "crdt", "rpo", "split_brain"]  # fmt: skip
 
 
 @pytest.mark.parametrize("module", SAME)

@@ -12,7 +12,9 @@ longer than ever before: clients may wait an outage out. Three moments follow, e
                     ``WINDOW_S`` of normal service follow
 
 ``resolution_s`` is how exactly the first success is known: since the beginning of the last failed attempt before it.
-``failing_s`` is when the last failed attempt of the last bad window began: certainly not steady before.
+``failing_s`` is when the last failed attempt of the last bad window began: certainly not steady before. What comes
+after the heal counts only for a group that was not steady before it. A group that only the heal interrupted is measured
+from there (``after_heal``).
 """
 
 from __future__ import annotations
@@ -77,6 +79,7 @@ class Outage:
     failing_s: float = 0.0
     watched_s: float = 0.0
     steady_before_heal: bool = False
+    after_heal: bool = False
 
     def as_data(self) -> dict[str, Any]:
         """For machines; times rounded to 0.1 ms."""
@@ -87,8 +90,8 @@ class Outage:
             "sampling_ms": round(self.normal.sampling_ns / NS_PER_MS, 2),
             "cause": self.normal.cause,
         }
-        flags = {"interrupted": self.interrupted, "errors": self.errors, "steady_before_heal": self.steady_before_heal}
-        return flags | told | normal
+        flags = ("interrupted", "errors", "steady_before_heal", "after_heal")
+        return {name: getattr(self, name) for name in flags} | told | normal
 
 
 def measure(operations: Sequence[Operation], period: Period) -> Outage:
@@ -103,11 +106,15 @@ def measure(operations: Sequence[Operation], period: Period) -> Outage:
     bad = _bad_windows(seen, normal.error_rate)
     if not bad:
         return _waited_out(operations, period, Outage(normal, watched_s=watched_s))
-    detected_ns = min(_seen_ns(op, until_ns) for op in seen[bad[0] :] if op.type != OK)
+    wrong = [op for op in seen[bad[0] :] if op.type != OK]
+    if start_ns < heal_ns <= wrong[0].start_ns:
+        return replace(measure(operations, Period(heal_ns, until_ns, until_ns)), after_heal=True)
+    detected_ns = min(_seen_ns(op, until_ns) for op in wrong)
     first = _first_success(seen, detected_ns)
     early = _ended(seen, heal_ns)
     in_time = _steady(early, normal.error_rate, heal_ns) if heal_ns < until_ns else None
     steady = in_time or _steady(seen, normal.error_rate, until_ns)
+    counted = early if in_time else seen
     return Outage(
         normal,
         interrupted=True,
@@ -116,7 +123,7 @@ def measure(operations: Sequence[Operation], period: Period) -> Outage:
         first_success_s=None if first is None else (first.end_ns - start_ns) / NS_PER_S,
         steady_s=None if steady is None else (steady.end_ns - start_ns) / NS_PER_S,
         resolution_s=_resolution_s(seen, first, detected_ns),
-        failing_s=max(0, _last_error_ns(seen, bad[-1]) - start_ns) / NS_PER_S,
+        failing_s=max(0, _last_error_ns(counted, _bad_windows(counted, normal.error_rate)[-1]) - start_ns) / NS_PER_S,
         watched_s=watched_s,
         steady_before_heal=in_time is not None,
     )
