@@ -1,7 +1,8 @@
 """What drills measured: the numbers of one run, and their distribution over many. Nothing is started here.
 
 Times are seconds. A group is one kind of operation in one region; polite and silent cuts, crashes and stalls are never
-mixed, nor are groups that the fault itself cut off from all others with those that others could have served.
+mixed, nor are groups that the fault itself cut off from all others with those that others could have served, nor those
+that only the heal interrupted (their times count from it) with others.
 """
 
 from __future__ import annotations
@@ -63,10 +64,12 @@ def measured(run: Run) -> dict[str, Any]:
 
 def _slowest(regions: Mapping[str, Mapping[str, Any]]) -> dict[str, Any] | None:
     hit = {name: seen for name, seen in regions.items() if seen["interrupted"] and not seen["cut_off"]}
+    hit = {name: seen for name, seen in hit.items() if not seen["after_heal"]} or hit
     if not hit:
         return None
     name = max(hit, key=lambda each: hit[each]["steady_s"] if hit[each]["steady_s"] is not None else math.inf)
-    return {"region": name, **{phase: hit[name][phase] for phase in (*PHASES, "resolution_s", "steady_before_heal")}}
+    told = (*PHASES, "resolution_s", "steady_before_heal", "after_heal")
+    return {"region": name, **{each: hit[name][each] for each in told}}
 
 
 def _promotion_s(run: Run) -> float | None:
@@ -113,16 +116,18 @@ def distribution(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 def _groups(rows: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
     """Of every group: in how many drills it was watched and interrupted, and the spread of each phase over those; of
     these, a phase that has fewer never came in the others."""
-    groups: dict[tuple[str, bool, str, str], list[Mapping[str, Any]]] = {}
+    groups: dict[tuple[str, bool, bool, str, str], list[Mapping[str, Any]]] = {}
     for row in rows:
         for f, kinds in row.get("rto", {}).items():
             for region, seen in kinds["regions"].items():
-                groups.setdefault((row["manner"], seen["cut_off"], region, f), []).append(seen)
-    for (manner, cut_off, region, f), seen in sorted(groups.items()):
+                group = (row["manner"], seen["cut_off"], seen["after_heal"], region, f)
+                groups.setdefault(group, []).append(seen)
+    for (manner, cut_off, after_heal, region, f), seen in sorted(groups.items()):
         hit = [each for each in seen if each["interrupted"]]
         counted = {"drills": len(seen), "interrupted": len(hit), "unmeasured": sum(bool(s["cause"]) for s in seen)}
         phases = {phase: spread([each[phase] for each in hit]) for phase in PHASES}
-        yield {"manner": manner, "region": region, "f": f, "cut_off": cut_off, **counted, **phases}
+        named = {"manner": manner, "region": region, "f": f, "cut_off": cut_off, "after_heal": after_heal}
+        yield named | counted | phases
 
 
 def spread(values: Sequence[float | None]) -> dict[str, float | int | None]:

@@ -24,6 +24,7 @@ LANE, BAR, LABEL_ROW, BOTTOM = 24.0, 14.0, 15.0, 26.0
 CHARACTER_PX: Final = 6.2
 STRETCH_NS: Final = 100_000_000
 LISTED: Final = 20
+LISTED_BY_CHECKER: Final = 1000
 PHASES: Final = (("detected_s", "first error"), ("first_success_s", "first success"), ("steady_s", "steady service"))
 
 
@@ -250,6 +251,8 @@ def _listed(caption: str, noun: str, writes: Sequence[Mapping[str, Any]]) -> Ite
         for row in writes
     ]
     numeric = frozenset({4})
+    if len(writes) == LISTED_BY_CHECKER:
+        caption += f"; only the first {count(len(writes))} are listed and drawn"
     yield table(caption, heads, body[:LISTED], numeric)
     if len(body) > LISTED:
         yield fold(count(len(body) - LISTED, noun), table("Further ones", heads, body[LISTED:], numeric))
@@ -260,4 +263,5 @@ def _complaints(facts: Facts, recovery: Mapping[str, Any]) -> Html:
     said = [(moment(op.time_ns), str(op.key), str(op.value["why"])) for op in facts.run.history
             if op.is_nemesis and op.f == "trouble" and op.type == INVOKE and isinstance(op.value, dict)]  # fmt: skip
     said += [("at the end", node, f"does not serve: {why}") for node, why in recovery.get("unready", {}).items()]
-    return table("Trouble that nodes told of themselves", ("When", "Node", "What it said"), said, frozenset({0}))
+    found = table("Trouble that nodes told of themselves", ("When", "Node", "What it said"), said, frozenset())
+    return el("div", found, class_="apart") if found else found

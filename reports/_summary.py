@@ -20,7 +20,7 @@ from ._words import count
 
 Told = Mapping[str, Any]
 
-WIDTH, LEFT, RIGHT, BOTTOM = 1040.0, 210.0, 30.0, 26.0
+WIDTH, LEFT, RIGHT, BOTTOM = 1040.0, 280.0, 30.0, 26.0
 LANE, ROW = 46.0, 13.0
 PHASES: Final = (
     ("detected_s", "first error", "m-4.5-4h9l-4.5 8z"),
@@ -107,7 +107,9 @@ def _recovery(told: Told) -> Iterator[Html]:
     if not groups:
         yield el("p", "No drill measured an outage.", class_="quiet")
         return
-    yield el("p", "Each sign is one drill: seconds from the fault until clients of that region saw it.")
+    says = "Each sign is one drill: seconds from the fault until clients of that region saw it"
+    healed = any(group["after_heal"] for group in groups)
+    yield el("p", says + ("; of what only the heal interrupted, seconds from the heal." if healed else "."))
     yield el("p", *(el("span", _sign(phase, shape), name) for phase, name, shape in PHASES), class_="legend")
     for manner, found in groupby(groups, key=lambda group: group["manner"]):
         rows = list(found)
@@ -123,7 +125,8 @@ def _sign(phase: str, shape: str) -> Html:
 
 
 def _name(group: Told) -> str:
-    return f"{group['f']} in {group['region']}" + (" (cut off)" if group["cut_off"] else "")
+    notes = [note for name, note in (("cut_off", "cut off"), ("after_heal", "from the heal on")) if group[name]]
+    return f"{group['f']} in {group['region']}" + (f" ({', '.join(notes)})" if notes else "")
 
 
 def _spreads(groups: Sequence[Told]) -> Iterator[Sequence[Child]]:
@@ -177,7 +180,8 @@ def _lane(drills: Sequence[Told], manner: str, group: Told, seconds: Linear, top
         for drill in drills:
             seen = drill.get("rto", {}).get(group["f"], {}).get("regions", {}).get(group["region"], {})
             at_s = seen.get(phase)
-            if drill.get("manner") == manner and seen.get("cut_off") == group["cut_off"] and at_s is not None:
+            same = all(seen.get(name) == group[name] for name in ("cut_off", "after_heal"))
+            if drill.get("manner") == manner and same and at_s is not None:
                 tip = f"seed {drill['seed']}: {name} after {at_s:.3f} s ({_name(group)})"
                 sign = f"M{seconds(at_s):.1f} {y:.1f}{shape}"
                 yield el("path", el("title", tip), d=sign, class_=f"p-{phase} hit", data_tip=tip)

@@ -9,15 +9,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from harness import drilled, drills, execute, planning, registry
+from harness import drilled, drills, execute, experiment, planning, registry, store
 from harness.checkers.rpo import Rpo
 from harness.checkers.rto import Rto
-from harness.errors import UsageError
+from harness.errors import RiftError, TestbedError, UsageError
 from harness.faults.kill_region import FAULT as KILL_REGION
 from harness.generators.base import PENDING
 from harness.generators.context import Context
 from harness.model.claims import Objectives
-from harness.model.op import INFO, Op
+from harness.model.history import History
+from harness.model.op import INFO, NEMESIS, Op
 from harness.model.plan import Drill, Plan
 from harness.model.run import Run
 from harness.model.seeds import Rng
@@ -116,6 +117,44 @@ def test_the_worst_drill_decides_the_exit_code(outcomes: list[Valid], problem: s
     assert drills.Drills(drills.Asked("x"), (*each, last)).exit_code == code
 
 
+def kind(**times: Any) -> dict[str, Any]:
+    """What one drill saw of one group."""
+    whole = {
+        "interrupted": True,
+        "cut_off": False,
+        "after_heal": False,
+        "cause": "",
+        "resolution_s": 0.02,
+        "steady_before_heal": True,
+    }
+    return {**whole, "detected_s": 0.1, "first_success_s": 1.0, "steady_s": 1.0, **times}
+
+
+def row(manner: str, **regions: dict[str, Any]) -> dict[str, Any]:
+    return {"manner": manner, "rto": {"append": {"slowest": None, "regions": regions}}, "lost": 3, "availability": {}}
+
+
+def test_groups_that_do_not_compare_are_never_mixed() -> None:
+    rows = [
+        row("polite cut", us=kind(cut_off=True), eu=kind(steady_s=2.0)),
+        row("polite cut", us=kind(steady_s=3.0), eu=kind(steady_s=None)),
+        row("polite cut", eu=kind(after_heal=True, steady_s=0.2)),
+        row("silent cut", us=kind(), eu=kind(interrupted=False, detected_s=None, first_success_s=None, steady_s=None)),
+    ]
+    found = {
+        (each["manner"], each["region"], each["cut_off"] or each["after_heal"]): each
+        for each in drilled.distribution(rows)["rto"]
+    }
+    assert len(found) == 6
+    assert found["polite cut", "eu", True]["steady_s"]["max"] == 0.2, "what only the heal interrupted is apart"
+    eu = found["polite cut", "eu", False]
+    assert (eu["drills"], eu["interrupted"], eu["steady_s"]["n"], eu["steady_s"]["max"]) == (2, 2, 1, 2.0)
+    assert found["polite cut", "us", True]["drills"] == 1
+    assert found["polite cut", "us", False]["steady_s"]["median"] == 3.0
+    assert found["silent cut", "eu", False]["interrupted"] == 0
+    assert drilled.distribution(rows)["lost"] == {"n": 4, "min": 3, "median": 3, "p95": 3, "max": 3}
+
+
 def test_a_target_without_a_leader_needs_a_region() -> None:
     own = str(ROOT / "docs/examples/my_target.py")
     with pytest.raises(UsageError, match="--region"):
@@ -193,6 +232,128 @@ def load_links() -> Any:
     from harness.model.topology import Between
 
     return (Between.model_validate({"from": "a", "to": "b", "rtt_ms": 1}),)
+
+
+# --- the summary ---------------------------------------------------------------------------------
+
+
+def divided(seed: int) -> History:
+    """An outage after which one region lacks two acknowledged writes, and a node that does not serve."""
+    script = Script(
+        down=lambda region, f, at_s: "refused" if 4.0 <= at_s < 5.0 + seed / 10 else "",
+        final=lambda region, key, values: [v for v in values if region == "us" or v not in (40, 80)],
+    )
+    said = {"node": "n3", "why": "9 bytes behind n2"}
+    script.extra = [Op(type=kind_, f="unready", process=NEMESIS, key="n3", value=said, time_ns=18 * S)
+                    for kind_ in ("invoke", "info")]  # fmt: skip
+    return script.history()
+
+
+def lossy(seed: int) -> History:
+    return Script(
+        down=lambda region, f, at_s: "refused" if 4.0 <= at_s < 5.0 + seed / 10 else "",
+        final=lambda region, key, values: [value for value in values if value != 40],
+    ).history()
+
+
+def drilled_by_script(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, histories: list[Any], target: str = "postgres"
+) -> drills.Drills:
+    """Drills whose runs are these histories, judged and stored as real ones are; an error ends its drill early."""
+    left = iter(histories)
+
+    def run(plan: Plan, root: Path, *_: Any) -> Run:
+        folder = store.create(root, plan)
+        history = next(left)
+        with folder.journal.open("wb") as journal:
+            events = history(plan.seed) if callable(history) else []
+            journal.writelines(msgspec.json.encode(op) + b"\n" for op in events)
+        folder.set_state("finished")
+        if isinstance(history, RiftError):
+            folder.set_state("failed", str(history))
+        judged = execute.reported(experiment.judged(folder))
+        if isinstance(history, RiftError):
+            raise history
+        return judged
+
+    monkeypatch.setattr(drills.execute, "run", run)
+    asked = drills.Asked(target=target, seed=1, repeat=len(histories), options={"mode": "quorum"})
+    return drills.drill(asked, tmp_path / "store")
+
+
+def test_many_drills_are_summed_up_beside_their_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = drilled_by_script(tmp_path, monkeypatch, [lossy, divided, TestbedError("a port is taken")])
+    assert found.page is not None
+    page, data = found.page.read_text(), json.loads(found.page.with_suffix(".json").read_text())
+    assert found.page.parent == (tmp_path / "store" / "postgres-quorum-drill-kill-region").resolve()
+    assert data == json.loads(msgspec.json.encode(found.as_data()))
+    assert [drill["valid"] for drill in data["drills"]] == [False, "unknown", "unknown"]
+    for drill in data["drills"]:
+        assert (found.page.parent / drill["report"]).is_file(), "also of the one that failed"
+        assert f'href="{drill["report"]}"' in page
+    assert "3 drills: 1 violated a promise, 2 unknown" in page
+    assert "regions disagree about 2" in page.lower()
+    assert "eu lacks 2" in page
+    assert "n3 did not recover: 9 bytes behind n2" in page
+    report = (found.page.parent / data["drills"][1]["report"]).read_text()
+    assert "Regions disagree at the end about 2 acknowledged writes: eu lacks 2" in report
+    assert 'class="divided"' in report
+    assert "does not serve: 9 bytes behind n2" in report
+    assert "a port is taken" in page
+    assert data["distribution"]["lost"]["max"] == 1
+    assert data["distribution"]["divided"]["max"] == 2
+    assert found.exit_code == 1
+    lines = capsys.readouterr().err.splitlines()
+    told = [line for line in lines if line.startswith("drill ")]
+    assert "1 of " in told[0]
+    assert "acknowledged writes lost" in told[0]
+    assert "regions disagree about 2 at the end: eu lacks 2 (lists" in told[1]
+    assert "n3 did not recover: 9 bytes behind n2" in told[1]
+    assert "a port is taken" in told[2]
+
+
+def test_a_drill_that_fails_costs_neither_its_evidence_nor_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = drilled_by_script(tmp_path, monkeypatch, [TestbedError("a port is taken"), divided])
+    assert found.exit_code == 3
+    failed, other = found.drills
+    assert (failed.problem, other.problem) == ("a port is taken", "")
+    assert store.load(store.RunFolder(Path(failed.folder))).state == "failed"
+    assert "divided" in other.measured
+    assert "seed 1 failed: a port is taken" in drills.as_text(found)
+
+
+def test_a_summary_that_cannot_be_written_costs_no_verdict(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(type(registry.renderer("html")), "sum_up", full)
+    found = drilled_by_script(tmp_path, monkeypatch, [lossy])
+    assert (found.exit_code, found.page) == (1, None)
+    assert "no summary page: OSError: No space left" in capsys.readouterr().err
+
+
+def test_what_systems_say_stays_text_on_the_page() -> None:
+    drill = {
+        "seed": 1,
+        "valid": "unknown",
+        "report": None,
+        "replay": "rift <b>",
+        "problem": "<script>alert(1)</script>",
+    }
+    told = {
+        "target": "<i>x</i>", "options": {}, "fault": "kill-region", "topology": "t", "testbed": "local", "asked": 1,
+        "valid": "unknown", "objectives": {}, "drills": [drill], "distribution": drilled.distribution([{}]),
+    }  # fmt: skip
+    page = registry.renderer("html").sum_up(told)  # type: ignore[attr-defined]
+    assert "<script>alert" not in page
+    assert "<i>x" not in page
+    assert "No drill measured an outage" in page
 
 
 # --- the report ----------------------------------------------------------------------------------

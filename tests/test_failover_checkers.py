@@ -9,12 +9,13 @@ import pytest
 from msgspec.structs import replace
 
 from harness.checkers.availability import Availability
+from harness.checkers.recovery import Recovery
 from harness.checkers.rpo import Rpo
 from harness.checkers.rto import Rto
 from harness.checkers.split_brain import SplitBrain
 from harness.model.claims import Objectives
 from harness.model.history import History
-from harness.model.op import OK
+from harness.model.op import INFO, INVOKE, NEMESIS, OK, Op
 from harness.model.verdict import Valid
 from tests.scripted import GAP_S, LATENCY_S, Script, appended, attempt, numbered
 
@@ -168,6 +169,24 @@ def test_a_region_that_the_cut_itself_parts_is_only_reported() -> None:
     assert Rto(objective_s=1).check(killed.history()).valid is Valid.FALSE, "its clients could go elsewhere"
 
 
+def test_what_comes_after_the_heal_does_not_make_a_failover_late_that_was_over_before() -> None:
+    script = Script(down=lambda region, f, at_s: "refused" if 4.0 <= at_s < 5.0 or 12.0 <= at_s < 12.6 else "")
+    seen = outage(script.history())
+    assert (seen["steady_before_heal"], seen["after_heal"]) == (True, False)
+    assert seen["steady_s"] == pytest.approx(1.0, abs=TICK_S)
+    assert seen["failing_s"] < 1.0
+    assert Rto(objective_s=2).check(script.history()).valid is Valid.TRUE
+
+
+def test_what_only_the_heal_interrupts_is_measured_from_the_heal() -> None:
+    history = Script(down=down_from(12.0, 12.6)).history()
+    seen = outage(history)
+    assert seen["after_heal"]
+    assert seen["steady_s"] == pytest.approx(0.6, abs=TICK_S)
+    assert Rto(objective_s=2).check(history).valid is Valid.TRUE
+    assert Rto(objective_s=0.3).check(history).valid is Valid.FALSE
+
+
 def test_too_few_attempts_before_the_fault_are_no_measure() -> None:
     script = Script(fault_s=0.1, down=down_from(0.1, 2.0))
     assert "before the fault" in outage(script.history())["cause"]
@@ -216,6 +235,47 @@ def test_nothing_is_kept_or_lost_before_it_was_read_at_the_end() -> None:
 def test_regions_that_disagree_at_the_end_leave_it_open() -> None:
     verdict = Rpo(objective_s=0).check(appended([(0.1, 1, "us"), (0.2, 2, "us")], {"us": [1, 2], "eu": [1]}))
     assert (verdict.valid, verdict.details["divided"]) == (Valid.UNKNOWN, 1)
+
+
+def test_writes_that_regions_disagree_about_are_listed_with_their_places() -> None:
+    rows = [(0.1, 1, "us"), (0.2, 2, "us"), (0.3, 3, "eu")]
+    details = Rpo().check(appended(rows, {"us": [1, 2, 3], "eu": [1, 3], "ap": [3]})).details
+    listed = {row["value"]: (row["shown_in"], row["missing_in"], row["region"]) for row in details["divided_writes"]}
+    assert listed == {1: (["eu", "us"], ["ap"], "us"), 2: (["us"], ["ap", "eu"], "us")}
+    assert details["lacking"] == {"ap": 2, "eu": 1}
+    assert details["divided_by_key"] == {"0": 2}
+    assert (details["divided"], details["lost"]) == (2, 0)
+
+
+def test_nothing_is_lost_while_a_fault_may_still_act() -> None:
+    """What no region shows may come back with the heal."""
+    gone = Script(healed=False, final=lambda region, key, values: values[:-3]).history()
+    verdict = Rpo(objective_s=0).check(gone)
+    assert (verdict.valid, verdict.details["lost"]) == (Valid.UNKNOWN, 0)
+    assert verdict.details["unread"] == verdict.details["acknowledged"]
+    assert "not shown to be healed" in verdict.cause
+    assert SplitBrain(promised=True).check(gone).valid is Valid.UNKNOWN
+
+
+def test_the_order_counts_in_every_region() -> None:
+    rows = [(0.1, 1, "us"), (0.2, 2, "us")]
+    verdict = Rpo(objective_s=0).check(appended(rows, {"us": [1, 2], "eu": [2, 1]}))
+    assert verdict.details["counts"] == {"reordered": 1}
+
+
+def test_a_write_that_is_read_before_it_begins_is_a_phantom() -> None:
+    early = attempt(500, "us", "entries", 0, None, 0.05, LATENCY_S, OK, [1])
+    verdict = Rpo(objective_s=0).check(appended([(0.1, 1, "us")], {"us": [1]}, reads=early))
+    assert verdict.details["counts"] == {"phantom": 1}
+
+
+def test_a_write_came_back_also_when_a_slow_read_had_missed_it_first() -> None:
+    rows = [(0.1, 1, "us"), (0.2, 2, "us"), (0.6, 3, "eu")]
+    slow = attempt(500, "us", "entries", 0, None, 0.3, 0.25, OK, [2])
+    quick = attempt(501, "us", "entries", 0, None, 0.31, LATENCY_S, OK, [2])
+    there = attempt(502, "us", "entries", 0, None, 0.4, LATENCY_S, OK, [1, 2])
+    verdict = Rpo(objective_s=0).check(appended(rows, {"us": [1, 2, 3]}, reads=[*slow, *quick, *there]))
+    assert verdict.details["counts"] == {"came back": 1}
 
 
 @pytest.mark.parametrize(
@@ -295,6 +355,44 @@ def test_two_histories_that_are_left_over_are_found() -> None:
     assert (verdict.valid, verdict.details["left_over"]) == (Valid.FALSE, 1)
     lagging = SplitBrain(promised=True).check(appended(rows, {"us": [1, 2], "eu": [1, 2, 3]}))
     assert lagging.valid is not Valid.FALSE
+
+
+def test_regions_that_disagree_leave_open_whether_there_was_one_primary() -> None:
+    verdict = SplitBrain(promised=True).check(appended([(0.1, 1, "us"), (0.2, 2, "us")], {"us": [1, 2], "eu": [1]}))
+    assert verdict.valid is Valid.UNKNOWN
+    assert "disagree about 1 acknowledged write" in verdict.cause
+
+
+# --- nodes that do not come back -----------------------------------------------------------------
+
+
+def noted(why: str) -> list[Op]:
+    said = {"node": "n3", "why": why}
+    return [Op(type=kind, f="unready", process=NEMESIS, key="n3", value=said, time_ns=18_200_000_000)
+            for kind in (INVOKE, INFO)]  # fmt: skip
+
+
+@pytest.mark.parametrize("effective", [True, False])
+def test_a_node_that_does_not_recover_is_named_with_its_cause(effective: bool) -> None:
+    script = Script(down=down_from(4.0, 6.0), effective=effective)
+    assert Recovery().check(script.history()).valid is Valid.TRUE
+    script.extra = noted("212560 bytes behind n2")
+    verdict = Recovery().check(script.history())
+    assert (verdict.valid, verdict.judged) == (Valid.UNKNOWN, True)
+    assert "n3 did not recover: 212560 bytes behind n2" in verdict.cause
+    assert verdict.details["unready"] == {"n3": "212560 bytes behind n2"}
+
+
+def test_a_node_that_does_not_serve_counts_without_any_fault() -> None:
+    assert Recovery().check(numbered(noted("no answer"))).valid is Valid.UNKNOWN
+
+
+def test_a_region_that_never_came_back_is_worse_than_a_node_that_does_not_serve() -> None:
+    script = Script(down=down_from(4.0, 99.0, regions=("eu",)), final=lambda region, key, values: None)
+    script.extra = noted("no answer")
+    verdict = Recovery().check(script.history())
+    assert verdict.valid is Valid.FALSE
+    assert verdict.details["unready"] == {"n3": "no answer"}
 
 
 # --- availability and objectives -----------------------------------------------------------------

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +127,15 @@ def left(folder: Path) -> list[str]:
     return [command for command in found if str(folder) in command]
 
 
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on now."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
 def verdict(run: Run, name: str) -> Verdict:
     return next(each for each in run.verdicts if each.checker == name)
 
@@ -174,32 +187,102 @@ def test_confirmed_writes_survive_a_silent_cut(tmp_path: Path, monkeypatch: pyte
 
 
 @needs_postgres
+@pytest.mark.servers
+async def test_a_database_that_does_not_start_says_why(tmp_path: Path) -> None:
+    """One node by itself: its primary is killed, its control file is damaged, and it is started again."""
+    (port, control), n1 = free_ports(2), tmp_path / "n1"
+    n1.mkdir(mode=0o700)
+    at = {"pg": ["127.0.0.1", port], "control": ["127.0.0.1", control]}
+    config = {
+        "id": "n1", "data_dir": str(n1), "binaries": str(Path(mode("async").server()).parent), "mode": "async",
+        "fence": False, "confirmations": 0, "first": "n1", "listen": at, "reach": {"n1": at}, "rtt_s": 0.001,
+        "trouble": "does-not-start",
+    }  # fmt: skip
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert await said_of_itself(tmp_path, control, until="") == ""
+    assert "the database does not start: exit code" in (why := await said_of_itself(tmp_path, control, until="start:"))
+    assert "pg_control" in why, "the server's own words"
+    assert not left(tmp_path)
+
+
+async def said_of_itself(folder: Path, control: int, until: str) -> str:
+    """Start the node, and kill it once what it lacks contains ``until`` (empty: once it lacks nothing)."""
+    words = [sys.executable, str(ROOT / "fixtures/servers/pgfailover"), "--config", str(folder / "config.json")]
+    node = await asyncio.create_subprocess_exec(*words, stderr=subprocess.DEVNULL)
+    missing = "it was not asked yet"
+    try:
+        async with asyncio.timeout(60):
+            while missing if not until else until not in missing:
+                await asyncio.sleep(0.05)
+                with suppress(OSError, ValueError):
+                    reader, writer = await asyncio.open_connection("127.0.0.1", control)
+                    writer.write(b'{"ask": "status"}\n')
+                    missing = json.loads(await reader.readline())["missing"]
+                    writer.close()
+    finally:
+        node.kill()
+        await node.wait()
+    async with asyncio.timeout(10):  # the kernel ends the database with its controller
+        while left(folder):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+    return str(missing)
+
+
+@needs_postgres
 @pytest.mark.timeout(300)
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("trouble", "says"),
+    ("trouble", "node", "says"),
     [
-        ("never-catches-up", "behind"),
-        ("promotion-fails", "the promotion failed half way"),
-        ("keeps-leading", ""),
-        ("does-not-start", "the database does not start"),
+        ("never-catches-up", "n3", "bytes behind"),
+        ("full-disk", "n3", "its disk is full"),
+        ("does-not-start", "n1", "the database does not start: exit code"),
     ],
 )
-def test_planted_trouble_ends_in_a_finding_and_everything_is_cleaned(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: str, says: str
+def test_a_node_that_does_not_come_back_leaves_the_drill_unknown_with_its_cause(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: str, node: str, says: str
 ) -> None:
-    fault = "partition-region" if trouble == "keeps-leading" else "kill-region"
-    replication = "async" if trouble == "keeps-leading" else "quorum"
-    run = drilled(tmp_path, monkeypatch, fault, mode=replication, trouble=trouble)
-    evidence = (run.folder / "run.log").read_text() + "".join(log.read_text() for log in run.folder.glob("nodes/*/log"))
-    assert says in evidence
-    if trouble == "keeps-leading":
-        assert verdict(run, "split-brain").valid is Valid.FALSE
-        assert verdict(run, "split-brain").details["left_over"] > 0
-    elif trouble == "promotion-fails":
-        assert measured(run)["rto"]["append"]["slowest"]["steady_s"] is not None, "another one is elected"
-    else:
-        assert run.valid is not Valid.TRUE
+    run = drilled(tmp_path, monkeypatch, "kill-region", mode="quorum", trouble=trouble)
+    recovery = verdict(run, "recovery")
+    assert list(recovery.details["unready"]) == [node]
+    assert says in recovery.details["unready"][node]
+    assert f"{node} did not recover: " in recovery.cause
+    assert run.valid.exit_code == 2
+    assert says in drills.line(drills.Drilled(1, run.valid, str(run.folder), "", measured(run)))
+    assert says in (run.folder / "report.html").read_text()
+    assert verdict(run, "rpo").valid is not Valid.FALSE, "nothing was lost, though not every region has it"
+
+
+@needs_postgres
+@pytest.mark.timeout(300)
+@pytest.mark.slow
+def test_a_promotion_that_fails_half_way_is_told_and_another_one_leads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = drilled(tmp_path, monkeypatch, "kill-region", mode="quorum", trouble="promotion-fails")
+    told = measured(run)
+    failed = [said for said in told["trouble"] if "promotion" in said["why"]]
+    assert failed
+    assert {said["node"] for said in failed} == {"n2"}
+    assert "the promotion failed half way: the database ended, exit code 1: could not" in failed[0]["why"]
+    assert "the promotion failed half way" in drills.line(drills.Drilled(1, run.valid, "", "", told))
+    assert "the promotion failed half way" in (run.folder / "report.html").read_text()
+    assert told["rto"]["append"]["slowest"]["steady_s"] is not None, "another one is elected"
+    assert verdict(run, "rpo").valid is not Valid.FALSE
+
+
+@needs_postgres
+@pytest.mark.timeout(300)
+@pytest.mark.slow
+def test_two_primaries_that_are_left_over_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = drilled(tmp_path, monkeypatch, "partition-region", mode="async", trouble="keeps-leading")
+    split, told = verdict(run, "split-brain"), measured(run)
+    assert split.valid is Valid.FALSE
+    assert split.details["left_over"] > 0
+    assert "still leads in term 1, though" in told["unready"]["n1"]
+    assert told["lacking"].keys() == {"us-east-1", "eu-west-1", "ap-southeast-1"}
+    assert told["divided"] == sum(told["divided_by_key"].values()) > 0
+    assert run.valid.exit_code == 2, "asynchronous replication does not promise one primary"
 
 
 @needs_postgres

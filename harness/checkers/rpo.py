@@ -103,7 +103,7 @@ def _divided(told: Sequence[Story]) -> dict[str, Any]:
         contents = {read.region: set(values(read)) for read in story.finals}
         for op in story.divided:
             places: dict[str, list[str]] = {"shown_in": [], "missing_in": []}
-            for region, shown in contents.items():
+            for region, shown in sorted(contents.items()):
                 places["shown_in" if freeze(op.value) in shown else "missing_in"].append(region)
             rows.append((op.end_index, _row(op) | places))
     listed = [row for _, row in sorted(rows, key=lambda each: each[0])[:LISTED]]

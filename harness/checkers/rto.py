@@ -184,6 +184,7 @@ def _told(hit: Sequence[Row]) -> str:
     for kind in dict.fromkeys(manner(row.fault.fault) for row in hit):
         rows = [row for row in hit if manner(row.fault.fault) == kind]
         reachable = [row for row in rows if not row.cut_off] or rows
+        reachable = [row for row in reachable if not row.outage.after_heal] or reachable
         slowest = max(reachable, key=lambda row: row.outage.steady_s or float("inf"))
         outage = slowest.outage
         times = (
@@ -192,7 +193,10 @@ def _told(hit: Sequence[Row]) -> str:
             ("steady", outage.steady_s),
         )
         words = ", ".join(f"{name} {'never' if at is None else f'{at:.2f} s'}" for name, at in times)
-        parts.append(f"{kind}: {words} after it ({slowest.where}, the slowest of {count(len(reachable), 'group')})")
+        since = "the heal" if outage.after_heal else "it"
+        parts.append(
+            f"{kind}: {words} after {since} ({slowest.where}, the slowest of {count(len(reachable), 'group')})"
+        )
     return "; ".join(parts)
 
 
