@@ -155,7 +155,8 @@ def drill(
 ) -> int:
     """Fail a region over, again and again, and measure RTO and RPO from what clients saw.
 
-    Every drill strikes the leader's region, holds, heals and hands the leadership back, and is a run in the store.
+    Every drill strikes the leader's region, holds, heals and hands the leadership back, and is a run in the store. A
+    page beside the runs, drills-<utc>.html, sums them up.
     Example: rift drill --target postgres --mode async --fault partition-region --repeat 10 --seed 1
     """
     from harness import drills, planning

@@ -59,8 +59,16 @@ def index(root: Path) -> str:
     body = "".join(row for row in rows) or "<tr><td>no run yet</td></tr>"
     return (
         f"<!doctype html><html lang=en><meta charset=utf-8><title>Rift runs</title><style>{_STYLE}</style>"
-        f"<h1>Runs</h1><table><tr><th>when (UTC)<th>test<th>outcome<th>files</tr>{body}</table>"
+        f"<h1>Runs</h1><table><tr><th>when (UTC)<th>test<th>outcome<th>files</tr>{body}</table>{_drills(root)}"
     )
+
+
+def _drills(root: Path) -> str:
+    """Links to the pages that sum drills up, newest first; nothing when there are none."""
+    pages = sorted(root.glob("*/drills-*.html"), key=lambda page: page.name, reverse=True)
+    links = (html.escape(str(page.relative_to(root).with_suffix(""))) for page in pages)
+    items = "".join(f"<li><a href='{link}.html'>{link}</a>" for link in links)
+    return f"<h1>Drills</h1><ul>{items}</ul>" if items else ""
 
 
 def _row(root: Path, folder: Path) -> str:

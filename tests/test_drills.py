@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from harness import drilled, drills, execute, experiment, planning, registry, store
+from harness import drilled, drills, execute, experiment, planning, registry, serving, store
 from harness.checkers.rpo import Rpo
 from harness.checkers.rto import Rto
 from harness.errors import RiftError, TestbedError, UsageError
@@ -276,7 +276,7 @@ def drilled_by_script(
             raise history
         return judged
 
-    monkeypatch.setattr(drills.execute, "run", run)
+    monkeypatch.setattr(execute, "run", run)
     asked = drills.Asked(target=target, seed=1, repeat=len(histories), options={"mode": "quorum"})
     return drills.drill(asked, tmp_path / "store")
 
@@ -305,6 +305,7 @@ def test_many_drills_are_summed_up_beside_their_runs(
     assert data["distribution"]["lost"]["max"] == 1
     assert data["distribution"]["divided"]["max"] == 2
     assert found.exit_code == 1
+    assert f"href='{found.page.relative_to((tmp_path / 'store').resolve())}'" in serving.index(tmp_path / "store")
     lines = capsys.readouterr().err.splitlines()
     told = [line for line in lines if line.startswith("drill ")]
     assert "1 of " in told[0]
