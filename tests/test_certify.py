@@ -215,6 +215,7 @@ BLINDED: list[tuple[str, str, Wrong]] = [
     ("rpo", f"{CHECKERS}.rpo:_back_again", always(())),
     ("rpo", f"{CHECKERS}.rpo:once", lambda _: lambda appends: {op.value: op for op in appends}),
     ("rpo", f"{CHECKERS}.fates:rest", lambda real: lambda history, updates: real(history, updates)._replace(cause="")),
+    ("rpo", f"{CHECKERS}.fates:unready", always({})),
     ("rpo", f"{CHECKERS}.fates:final_reads", lambda _: lambda reads, *_: list(reads)),
     ("rto", f"{CHECKERS}.outage:_waited_out", lambda _: lambda operations, period, whole: whole),
     ("rto", f"{CHECKERS}.outage:SIGMAS", lambda _: 7.0),

@@ -257,6 +257,15 @@ def test_nothing_is_lost_while_a_fault_may_still_act() -> None:
     assert SplitBrain(promised=True).check(gone).valid is Valid.UNKNOWN
 
 
+def test_nothing_is_lost_while_a_node_does_not_serve_as_it_should() -> None:
+    """A copy that is behind may have answered in every region."""
+    script = Script(final=lambda region, key, values: values[:-3])
+    assert Rpo(objective_s=0).check(script.history()).valid is Valid.FALSE
+    script.extra = noted("9 bytes behind n2")
+    verdict = Rpo(objective_s=0).check(script.history())
+    assert (verdict.valid, verdict.details["lost"], verdict.details["unread"]) == (Valid.UNKNOWN, 0, 9)
+
+
 def test_the_order_counts_in_every_region() -> None:
     rows = [(0.1, 1, "us"), (0.2, 2, "us")]
     verdict = Rpo(objective_s=0).check(appended(rows, {"us": [1, 2], "eu": [2, 1]}))

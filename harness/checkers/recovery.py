@@ -28,8 +28,8 @@ class Recovery:
     name: str = "recovery"
 
     def check(self, history: History) -> Verdict:
-        unready = _unready(history)
-        if not (history.faults or unready):
+        left = unready(history)
+        if not (history.faults or left):
             return Verdict(checker=self.name, valid=Valid.TRUE, summary="no fault, so nothing to recover from")
         healed_ns = max((fault.end_ns for fault in history.faults), default=0)
         after: dict[str, list[Operation]] = {op.region: [] for op in history.operations}
@@ -41,7 +41,7 @@ class Recovery:
         tried_s = {region: _tried_s(after[region], healed_ns, history.end_ns) for region in silent}
         served = {op.region for op in history.operations if op.type == OK}
         dead = [region for region in silent if tried_s[region] >= self.patience_s and region in served]
-        details = {"back_after_s": back_s, "tried_s": tried_s, "unready": unready}
+        details = {"back_after_s": back_s, "tried_s": tried_s, "unready": left}
         acting = [f"{fault.id} {fault.fault}" for fault in history.faults if not fault.healed]
         if dead and acting:
             cause = f"{', '.join(dead)} never came back, but {', '.join(acting)} was not shown to be healed"
@@ -53,8 +53,8 @@ class Recovery:
                 for region in dead
             )
             return Verdict(checker=self.name, valid=Valid.FALSE, summary=told, details=details)
-        if unready:
-            cause = "; ".join(f"{node} did not recover: {why}" for node, why in unready.items())
+        if left:
+            cause = "; ".join(f"{node} did not recover: {why}" for node, why in left.items())
             return Verdict(checker=self.name, valid=Valid.UNKNOWN, summary=cause, cause=cause, details=details)
         if silent or not back_s:
             never = [region for region in silent if region not in served]
@@ -70,7 +70,7 @@ class Recovery:
         return Verdict(checker=self.name, valid=Valid.TRUE, summary=summary, details=details)
 
 
-def _unready(history: History) -> dict[str, str]:
+def unready(history: History) -> dict[str, str]:
     """By node, what it lacked when the time to recover was over."""
     noted = [op for op in history if op.is_nemesis and op.f == UNREADY and op.type == INVOKE]
     return {str(op.key): str(op.value["why"]) for op in noted if isinstance(op.value, dict) and "why" in op.value}

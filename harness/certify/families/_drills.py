@@ -45,6 +45,14 @@ def moved(history: Sequence[Op], at: int) -> History:
     return restamped(events)
 
 
+def unready(history: Sequence[Op], at: int) -> History:
+    """The history with a node that did not recover."""
+    common: dict[str, Any] = {"f": "unready", "process": NEMESIS, "key": "n3", "value": {"node": "n3", "why": "slow"}}
+    events = list(history)
+    events[at:at] = [Op(type=INVOKE, **common), Op(type=INFO, **common)]
+    return restamped(events)
+
+
 class Ends:
     """What reads show: values in the order of their beginnings, some of them lost everywhere or in one region, and
     seldom something that must not be."""
@@ -89,6 +97,8 @@ def drawn(random: Random, keys: str, most: int, odd: float, choose: Callable[[Ra
     if random.random() < 0.5:
         end = len(early) if random.random() < 0.8 else len(late)
         late = struck(late, [random.randint(0, end) for _ in range(2)], random.random() < 0.9)
+    if random.random() < 0.1:
+        late = unready(late, random.randint(0, len(late)))
     return placed(late)
 
 

@@ -39,6 +39,8 @@ def draw(random: Random) -> History:
         late = common.struck(late, [random.randint(0, len(early)) for _ in range(2)], random.random() < 0.9)
     if random.random() < 0.2:
         late = common.moved(late, random.randint(0, len(early)))
+    if random.random() < 0.1:
+        late = common.unready(late, len(early))
     return common.placed(late)
 
 

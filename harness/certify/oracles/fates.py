@@ -16,12 +16,14 @@ FAILOVERS = 2
 
 
 class Fates(NamedTuple):
-    """One key: its appends, its answered reads, and of each region the last read that nothing could change any more."""
+    """One key: its appends, its answered reads, and of each region the last read that nothing could change any more.
+    ``whole``: every node served as it should by then."""
 
     key: Any
     appends: list[Operation]
     reads: list[Operation]
     finals: dict[str, Operation]
+    whole: bool
 
     def writers(self, value: Any) -> list[Operation]:
         """Who tried to append it."""
@@ -39,7 +41,8 @@ class Fates(NamedTuple):
         """kept, lost, divided or unread."""
         if not self.finals:
             return "unread"
-        return {0: "lost", len(self.finals): "kept"}.get(len(self.shown(op.value)), "divided")
+        shown = len(self.shown(op.value))
+        return "divided" if 0 < shown < len(self.finals) else "kept" if shown else "lost" if self.whole else "unread"
 
 
 def healed(history: History) -> bool:
@@ -55,7 +58,8 @@ def fates(history: History) -> list[Fates]:
         reads = [op for op in history.operations if op.f == "entries" and op.key == key and op.type == OK]
         mine = [op for op in appends if op.key == key]
         last = [read for read in reads if healed(history) and _at_rest(read, appends, history)]
-        found.append(Fates(key, mine, reads, {read.region: read for read in last}))
+        whole = not any(op.is_nemesis and op.f == "unready" for op in history)
+        found.append(Fates(key, mine, reads, {read.region: read for read in last}, whole))
     return found
 
 
