@@ -244,7 +244,6 @@ def test_a_node_that_does_not_come_back_leaves_the_drill_unknown_with_its_cause(
 ) -> None:
     run = drilled(tmp_path, monkeypatch, "kill-region", mode="quorum", trouble=trouble)
     recovery = verdict(run, "recovery")
-    assert list(recovery.details["unready"]) == [node]
     assert says in recovery.details["unready"][node]
     assert f"{node} did not recover: " in recovery.cause
     assert run.valid.exit_code == 2
