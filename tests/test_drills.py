@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import msgspec
 import pytest
 
-from harness import drilled, drills, execute, experiment, planning, registry, serving, store
+from harness import drilled, drills, execute, experiment, planning, recovering, registry, serving, store, watching
 from harness.checkers.rpo import Rpo
 from harness.checkers.rto import Rto
 from harness.errors import RiftError, TestbedError, UsageError
@@ -159,6 +161,64 @@ def test_a_target_without_a_leader_needs_a_region() -> None:
     own = str(ROOT / "docs/examples/my_target.py")
     with pytest.raises(UsageError, match="--region"):
         drills.planned(drills.Asked(target=own))
+
+
+# --- what nodes tell -----------------------------------------------------------------------------
+
+
+class Complaining:
+    """A target whose nodes tell of trouble, and now and then of none, or not at all."""
+
+    def __init__(self) -> None:
+        self.says = iter([{"n2": "no disk"}, {"n2": "no disk"}, OSError("gone"), {}, {"n2": "half way", "n3": "late"}])
+        self.over = asyncio.Event()
+
+    async def complaints(self, seats: object) -> dict[str, str]:
+        said = next(self.says, None)
+        if said is None:
+            self.over.set()
+            return {}
+        if isinstance(said, OSError):
+            raise said
+        return said
+
+
+async def test_what_nodes_tell_of_trouble_is_noted_whenever_it_is_something_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(watching, "COMPLAINTS_EVERY_S", 0.001)
+    noted: list[tuple[str, str]] = []
+
+    async def note(op: Op) -> None:
+        noted.append((op.key, op.value["why"]))
+
+    target: Any = Complaining()
+    testbed, runner = SimpleNamespace(seats=lambda: ()), SimpleNamespace(note=note)
+    (watch,) = watching.watches(cast(Any, testbed), target, cast(Any, runner))
+    task = asyncio.ensure_future(watch)
+    await asyncio.wait_for(target.over.wait(), 10)
+    task.cancel()
+    assert noted == [("n2", "no disk"), ("n2", "half way"), ("n3", "late")]
+
+
+@pytest.mark.parametrize(
+    ("lacks", "told"), [({"n2": "9 bytes behind"}, "not recovered within 0.2 s"), ({}, "recovered")]
+)
+async def test_who_does_not_serve_when_the_time_to_recover_is_over_is_named(lacks: dict[str, str], told: str) -> None:
+    async def restored(_: object) -> None:
+        pass
+
+    async def ready(seat: Any) -> str:
+        return lacks.get(seat.node.id, "")
+
+    testbed: Any = SimpleNamespace(
+        links=SimpleNamespace(restore=restored, all=()), powers=frozenset(), topology=THREE,
+        nodes=SimpleNamespace(state=lambda _: "running", start=restored),
+        seats=lambda: [SimpleNamespace(node=node) for node in THREE.nodes],
+    )  # fmt: skip
+    said: list[str] = []
+    assert await recovering.recover(testbed, cast(Any, SimpleNamespace(ready=ready)), 0.2, said.append) == lacks
+    assert said[-1].startswith(told)
 
 
 # --- a real server -------------------------------------------------------------------------------
