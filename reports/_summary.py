@@ -15,8 +15,8 @@ from ._axis import Linear
 from ._markup import Child, Html, el, join
 from ._page import document, fact_list, section
 from ._story import SYMBOL, WORD
-from ._tables import table
-from ._words import count
+from ._tables import fold, table
+from ._words import count, short
 
 Told = Mapping[str, Any]
 
@@ -28,6 +28,8 @@ PHASES: Final = (
     ("steady_s", "steady service", "m0-5l5 5l-5 5l-5-5z"),
 )
 """Each with its sign, drawn around a point."""
+SHOWN, LONGEST = 4, 180
+"""So many findings of a drill are in sight, each with so many characters."""
 SPREAD: Final = ("min", "median", "p95", "max")
 WRITES: Final = (
     ("lost", "lost"),
@@ -242,18 +244,28 @@ def _of(drill: Told) -> str:
 
 
 def _notes(drill: Told) -> Html:
-    found = [f"{number} {kind}" for kind, number in drill.get("anomalies", {}).items() if number]
+    """What was found, each in short; the drill's report has it in full."""
+    found = [short(text, LONGEST) for text in _found(drill)]
+    more = fold(count(len(found) - SHOWN, "more finding"), *(el("p", each) for each in found[SHOWN:]))
+    return join(*(el("p", each) for each in found[:SHOWN]), more if len(found) > SHOWN else None)
+
+
+def _found(drill: Told) -> Iterator[str]:
+    if drill.get("problem"):
+        yield drill["problem"]
+    unready = drill.get("unready", {})
+    yield from (f"{node} did not recover: {why}" for node, why in unready.items())
+    yield from (f"{said['node']} at {said['at_s']:.1f} s: {said['why']}" for said in drill.get("trouble", ()))
+    yield from (f"{number} {kind}" for kind, number in drill.get("anomalies", {}).items() if number)
     if drill.get("divided"):
         lacks = ", ".join(f"{region or 'one read'} lacks {n:,}" for region, n in drill["lacking"].items())
         lists = ", ".join(drill["divided_by_key"])
-        found.append(f"Regions disagree about {count(drill['divided'], 'write')}: {lacks} (lists {lists}).")
+        yield f"regions disagree about {count(drill['divided'], 'write')}: {lacks} (lists {lists})"
     if drill.get("split_brain_s"):
-        found.append(f"Two primaries for {drill['split_brain_s']:.2f} s at least.")
-    found += [f"{said['node']} at {said['at_s']:.1f} s: {said['why']}" for said in drill.get("trouble", ())]
-    found += [f"{node} did not recover: {why}" for node, why in drill.get("unready", {}).items()]
-    found += [drill["problem"]] if drill.get("problem") else []
-    found += drill.get("why", ())
-    return join(*(el("p", each) for each in found))
+        yield f"two primaries for {drill['split_brain_s']:.2f} s at least"
+    if drill.get("left_over"):
+        yield "two histories are left over"
+    yield from (why for why in drill.get("why", ()) if not (unready and why.startswith("recovery: ")))
 
 
 def _again(drills: Sequence[Told]) -> Iterator[Html]:
