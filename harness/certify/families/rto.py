@@ -171,7 +171,7 @@ FAMILY: Final = Family(
         "late, one kind in one region": failing(lambda group, at_s: group == ("eu", "entries") and 0 <= at_s < 2.5),
         "never": failing(lambda _, at_s: at_s >= 0),
         "again": failing(lambda _, at_s: 2.0 <= at_s < 2.8),
-        "half": failing(lambda _, at_s: at_s < 3.0 and at_s >= 0 and round(at_s * 20) % 2 == 0),
+        "half": failing(lambda _, at_s: 0 <= at_s < 3.0 and int(at_s / 0.08) % 2 == 0),
         "waited out": waiting(3.0),
     },
     laws={

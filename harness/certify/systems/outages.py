@@ -82,5 +82,5 @@ def outage(random: Random, shortest_s: float, longest_s: float) -> History:
     """Nobody is served for a while, and then everybody."""
     lasts_s = random.uniform(shortest_s, longest_s)
     how = random.choice((REFUSED, SILENT))
-    script = Script(0.05, 3.0 + random.random(), 9.0, 13.0)
+    script = Script(0.08, 2.0 + random.random(), 7.0, 9.5)
     return played(script, lambda _, at_s: how if 0 <= at_s < lasts_s else SERVED)
