@@ -40,7 +40,7 @@ lint: $(VENV)/installed-dev
 	$(VENV)/bin/mypy
 
 bench: $(VENV)/installed-dev
-	@for each in generators runner journal links latency startup formats checkers transactions; do \
+	@for each in generators runner journal links latency startup formats checkers transactions drills; do \
 		echo "== $$each"; $(VENV)/bin/python bench/$$each.py || exit 1; echo; done
 
 detect: $(VENV)/installed-dev

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -170,7 +171,9 @@ class Complaining:
     """A target whose nodes tell of trouble, and now and then of none, or not at all."""
 
     def __init__(self) -> None:
-        self.says = iter([{"n2": "no disk"}, {"n2": "no disk"}, OSError("gone"), {}, {"n2": "half way", "n3": "late"}])
+        self.says: Iterator[Any] = iter(
+            [{"n2": "no disk"}, {"n2": "no disk"}, OSError("gone"), {}, {"n2": "half way", "n3": "late"}]
+        )
         self.over = asyncio.Event()
 
     async def complaints(self, seats: object) -> dict[str, str]:
@@ -180,7 +183,8 @@ class Complaining:
             return {}
         if isinstance(said, OSError):
             raise said
-        return said
+        found: dict[str, str] = said
+        return found
 
 
 async def test_what_nodes_tell_of_trouble_is_noted_whenever_it_is_something_else(
