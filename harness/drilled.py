@@ -1,4 +1,5 @@
-"""What drills measured: the numbers of one run, and their distribution over many. Nothing is started here.
+"""What drills measured: the numbers of one run, and their distribution over many. Nothing is started here. What is not
+known is None, and counts nowhere.
 
 Times are seconds. A group is one kind of operation in one region; polite and silent cuts, crashes and stalls are never
 mixed, nor are groups that the fault itself cut off from all others with those that others could have served, nor those
@@ -36,9 +37,12 @@ def measured(run: Run) -> dict[str, Any]:
     for f, regions in groups.items():
         told["rto"][f] = {"slowest": _slowest(regions), "regions": regions}
     told |= {name: rpo.get(name) for name in ("acknowledged", "lost", "loss_s", "after_fault", "divided", "unread")}
+    if rpo.get("unread") or not rpo.get("acknowledged"):  # nobody knows what was lost: that is not nothing
+        told |= {"lost": None, "loss_s": None, "after_fault": None}
     told |= {name: rpo.get(name, {}) for name in ("lacking", "divided_by_key")}
     told["anomalies"] = {kind: rpo["counts"].get(kind, 0) for kind in ANOMALIES} if "counts" in rpo else {}
-    told |= {"split_brain_s": split.get("window_s"), "left_over": split.get("left_over")}
+    known = any(verdict.checker == "split-brain" and verdict.valid is not Valid.UNKNOWN for verdict in run.verdicts)
+    told |= {"split_brain_s": split.get("window_s") if known else None, "left_over": split.get("left_over")}
     told["availability"] = {
         region: {name: row[name] for name in ("ok_share", "longest_gap_s")}
         for region, row in details.get("availability", {}).get("regions", {}).items()

@@ -172,8 +172,9 @@ def _with_evidence(failed: Drilled, folder: Path) -> Drilled:
         run = store.load(store.RunFolder(folder))
     except RiftError:  # e.g. the full disk that it failed of
         return replace(failed, folder=str(folder))
-    valid = run.valid if run.verdicts else Valid.UNKNOWN
-    return replace(failed, valid=valid, folder=str(folder), measured=measured(run) if run.verdicts else {})
+    if not (run.verdicts and run.history.operations):  # it failed before anything was measured
+        return replace(failed, folder=str(folder))
+    return replace(failed, valid=run.valid, folder=str(folder), measured=measured(run))
 
 
 def _summed_up(done: Drills) -> Drills:
@@ -268,6 +269,8 @@ def line(drilled: Drilled) -> str:
     if told["lost"] is not None:
         lost = f"{told['lost']} of {told['acknowledged']} acknowledged writes lost"
         parts.append(lost + (f" (the last {told['loss_s']:.2f} s)" if told["lost"] else ""))
+    elif told["unread"]:
+        parts.append(f"what became of {told['unread']} of {told['acknowledged']} acknowledged writes is unknown")
     parts += [f"{number} {kind}" for kind, number in told["anomalies"].items() if number]
     if told["divided"]:
         parts.append(f"regions disagree about {told['divided']} at the end: {disagreement(told)}")

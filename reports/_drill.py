@@ -221,11 +221,13 @@ def _losses(rpo: Mapping[str, Any], split: Mapping[str, Any]) -> Iterator[Html]:
         return
     total, number = rpo.get("acknowledged", 0), rpo.get("lost", 0)
     said = f"{count(number)} of {count(total, 'acknowledged write')} lost"
+    if rpo.get("unread") and not number:
+        said = f"Of {count(total, 'acknowledged write')} nobody knows how many are lost"
     if number:
         said += f", of the last {rpo.get('loss_s', 0):.2f} s; {count(rpo.get('after_fault', 0))} of them acknowledged "
         said += "after the fault had struck"
     if rpo.get("unread"):
-        said += f". {count(rpo['unread'])} could not be read at the end: nobody knows what became of them"
+        said += f". What became of {count(rpo['unread'])} could not be read in the end"
     if split.get("window_s"):
         said += f". Two sides acknowledged writes at the same time for {split['window_s']:.2f} s at least"
     yield el("p", el("strong", said + "."), class_="apart")

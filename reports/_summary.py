@@ -239,8 +239,10 @@ def _slowest(seen: Told | None) -> Child:
 
 
 def _of(drill: Told) -> str:
-    lost = drill.get("lost")
-    return "–" if lost is None else f"{count(lost)} of {count(drill['acknowledged'])}"
+    lost, total = drill.get("lost"), drill.get("acknowledged")
+    if lost is None:
+        return f"? of {count(total)}" if total else "–"
+    return f"{count(lost)} of {count(total or 0)}"
 
 
 def _notes(drill: Told) -> Html:
@@ -261,6 +263,8 @@ def _found(drill: Told) -> Iterator[str]:
         lacks = ", ".join(f"{region or 'one read'} lacks {n:,}" for region, n in drill["lacking"].items())
         lists = ", ".join(drill["divided_by_key"])
         yield f"regions disagree about {count(drill['divided'], 'write')}: {lacks} (lists {lists})"
+    if drill.get("lost") is None and drill.get("unread"):
+        yield f"what became of {count(drill['unread'], 'acknowledged write')} is unknown"
     if drill.get("split_brain_s"):
         yield f"two primaries for {drill['split_brain_s']:.2f} s at least"
     if drill.get("left_over"):

@@ -391,6 +391,21 @@ def test_a_drill_that_fails_costs_neither_its_evidence_nor_the_others(
     assert "seed 1 failed: a port is taken" in drills.as_text(found)
 
 
+def test_a_drill_that_knows_nothing_of_losses_is_not_counted_as_one_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unhealed(seed: int) -> History:
+        return Script(healed=False, down=lambda region, f, at_s: "refused" if 4.0 <= at_s < 5.0 else "").history()
+
+    found = drilled_by_script(tmp_path, monkeypatch, [unhealed, lossy, TestbedError("a port is taken")])
+    data = found.as_data()
+    assert [drill.get("lost") for drill in data["drills"]] == [None, 1, None]
+    assert data["distribution"]["lost"] == {"n": 1, "min": 1, "median": 1, "p95": 1, "max": 1}
+    assert data["distribution"]["split_brain_s"]["n"] == 1
+    assert "acknowledged writes is unknown" in drills.line(found.drills[0])
+    assert "lost" not in drills.line(found.drills[2]), "nothing was measured before it failed"
+
+
 def test_a_summary_that_cannot_be_written_costs_no_verdict(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
