@@ -213,12 +213,10 @@ BLINDED: list[tuple[str, str, Wrong]] = [
         dataclasses.replace(story, finals=story.finals[:1]), writers
     )),
     ("rpo", f"{CHECKERS}.rpo:_back_again", always(())),
-    ("rpo", f"{CHECKERS}.rpo:once", lambda _: lambda appends: {op.value: op for op in appends}),
     ("rpo", f"{CHECKERS}.fates:rest", lambda real: lambda history, updates: real(history, updates)._replace(cause="")),
     ("rpo", f"{CHECKERS}.fates:unready", always({})),
     ("rpo", f"{CHECKERS}.fates:final_reads", lambda _: lambda reads, *_: list(reads)),
     ("rto", f"{CHECKERS}.outage:_waited_out", lambda _: lambda operations, period, whole: whole),
-    ("rto", f"{CHECKERS}.outage:SIGMAS", lambda _: 7.0),
     ("rto", f"{CHECKERS}.outage:_last_error_ns", lambda _: lambda seen, begin: seen[begin].start_ns),
     ("rto", f"{CHECKERS}.rto:_until_ns", lambda _: lambda history, fault: history.end_ns + 1),
     ("rto", f"{CHECKERS}.outage:_first_success", lambda _: lambda seen, since_ns: min(
