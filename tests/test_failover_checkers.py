@@ -134,6 +134,18 @@ def test_errors_that_are_normal_are_no_outage() -> None:
         assert not outage(history, "us", "entries")["interrupted"]
 
 
+def test_what_is_exactly_at_the_limit_is_no_outage() -> None:
+    """A sixth of the attempts failed before: five errors in a row are then the limit, to the last digit."""
+    events: list[Op] = []
+    for n in range(29):
+        at_s = 0.14 * n + (1.0 if n >= 24 else 0.0)
+        bad = n in (14, 15, 16, 17) or n >= 24
+        events += attempt(n, "eu", "append", 0, n, at_s, LATENCY_S, "fail" if bad else OK, n)
+    before_s, over_s = 0.14 * 24, 0.14 * 28 + 1.5
+    history = numbered([*events, *Script(fault_s=before_s, heal_s=over_s)._nemesis()])
+    assert not outage(history)["interrupted"]
+
+
 def test_an_outage_shows_through_normal_errors() -> None:
     noise = random.Random(1)
 

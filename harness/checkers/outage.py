@@ -37,6 +37,8 @@ BEFORE_S: Final = 5.0
 SAMPLES_MIN: Final = 10
 SIGMAS: Final = 5.0
 """Windows overlap and there are hundreds of them: what is rarer than one in a million is no chance any more."""
+ROUNDING: Final = 1e-9
+"""So many errors more or less are none: what is exactly at the limit must not depend on the last digit."""
 WELL: Final = 0.5
 """A group with a lower success share was not served before either."""
 STILL: Final = 3.0
@@ -157,7 +159,7 @@ def _bad_windows(operations: Sequence[Operation], rate: float) -> list[int]:
     for begin, since_ns in enumerate(starts):
         end = bisect_left(starts, since_ns + _WINDOW_NS)
         expected = (end - begin) * rate
-        if errors[end] - errors[begin] > expected + SIGMAS * sqrt(expected * (1 - rate)):
+        if errors[end] - errors[begin] > expected + SIGMAS * sqrt(expected * (1 - rate)) + ROUNDING:
             found.append(begin)
     return found
 

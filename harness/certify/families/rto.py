@@ -163,7 +163,7 @@ FAMILY: Final = Family(
     draw=draw,
     questions=(
         Question("steady in time", CHECK, judge),
-        Question("first success", CHECK, judge_first, answer=first),
+        Question("first success", CHECK, judge_first, answer=first, unknown_share=0.001),
     ),
     sound=lambda random: outages.outage(random, 0.4, 0.9),
     plants={
