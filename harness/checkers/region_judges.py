@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from harness.checkers import region_caches, region_services
 from harness.checkers.causal import Causal
 from harness.checkers.convergence import Convergence
 from harness.checkers.crdt import GSet, OrSet, PnCounter
@@ -108,5 +109,8 @@ def highest_stamp(story: Story, judge: Judge) -> Found:
     return Found(tuple(broken), played=played, held=f"{count(played, 'final read')} gave the latest write", doubt=doubt)
 
 
-OWN: Final[dict[str, Callable[[Story, Judge], Found]]] = {"survives": survives, "highest-stamp": highest_stamp}
+OWN: Final[dict[str, Callable[[Story, Judge], Found]]] = {
+    "survives": survives, "highest-stamp": highest_stamp, "hits": region_caches.hits, "current": region_caches.current,
+    "walks": region_caches.walks, "logins": region_services.logins, "capacity": region_services.capacity,
+}  # fmt: skip
 """Judgements that need more than plain operations."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -65,6 +65,30 @@ def story_of(history: History) -> Story:
     judges = [(str(op.key), msgspec.convert(op.value, Judge)) for op in notes if op.f == JUDGE]
     subjects = [op.value for op in notes if op.f == SUBJECT]
     return Story(history, expectations(history), tuple(judges), subjects[-1] if subjects else {})
+
+
+class Loss(NamedTuple):
+    """From when until when regions were certainly lost: from the attested effect of a fault to the start of its end."""
+
+    regions: tuple[str, ...]
+    start_ns: int
+    end_ns: int
+
+
+def losses(history: History) -> list[Loss]:
+    """All attested faults of a run. A fault's window begins and ends a little wider, which is right for excuses; whoever
+    demands something of a loss needs what was certainly in it."""
+    began: dict[str, tuple[int, tuple[str, ...]]] = {}
+    found = []
+    for op in history:
+        if not op.is_nemesis or op.f not in ("start", "stop"):
+            continue
+        if op.f == "start" and op.type != INVOKE and op.value.get("effective"):
+            began[op.value["id"]] = (op.time_ns, tuple(op.value["regions"]))
+        elif op.f == "stop" and op.type == INVOKE and op.value["id"] in began:
+            start_ns, regions = began.pop(op.value["id"])
+            found.append(Loss(regions, start_ns, op.time_ns))
+    return found + [Loss(regions, start_ns, history.end_ns) for start_ns, regions in began.values()]
 
 
 def plain(history: History, judge: Judge) -> History:

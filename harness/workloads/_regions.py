@@ -15,6 +15,7 @@ from harness.errors import Unsure
 from harness.model.op import INFO
 from harness.model.regions import JUDGE, MARKED, PROMOTED, ROUTED, SUBJECT
 from harness.model.rollout import EXPECT
+from harness.model.topology import Role
 from harness.scenarios import Answer, Stage
 from harness.workloads._waiting import until_true
 
@@ -22,6 +23,8 @@ LIMIT_S: Final = 20.0
 """How long a scenario waits for what should come in a second or two."""
 PAUSE_S: Final = 0.03
 """Between two operations of a client."""
+EDGE: Final = "edge"
+"""The pattern in which regions with the role of an edge only cache."""
 MANY_WRITERS: Final = ("active-active", "hub-spoke", "geo-partitioned")
 """Patterns in which no region is primary for writing."""
 READERS: Final = 12
@@ -34,12 +37,15 @@ Step = Callable[[Random], Awaitable[Answer]]
 
 
 class Play:
-    """A scenario's keys, all with one prefix, and what it does with them. ``interval_s`` is the time between two health
-    checks, ``threshold`` how many must fail."""
+    """A scenario's keys, all with one prefix, and what it does with them. ``regions`` keep data, ``caches`` only copies.
+    ``interval_s`` is the time between two health checks, ``threshold`` how many must fail."""
 
     def __init__(self, stage: Stage, name: str) -> None:
         self.stage = stage
-        self.regions = [region for region in stage.topology.region_ids if stage.topology.nodes_in(region)]
+        caches = {r.id for r in stage.topology.regions if r.role is Role.EDGE and stage.traits.get("pattern") == EDGE}
+        every = [region for region in stage.topology.region_ids if stage.topology.nodes_in(region)]
+        self.regions = [region for region in every if region not in caches]
+        self.caches = [region for region in every if region in caches]
         bits, _ = stage.rng.child(name).bits()
         self.id = f"{name}-{bits & 0xFFFFFF:06x}-{stage.now_ns() % 1_000_000:06d}"
         self.interval_s, self.threshold, self.lag_s = 30.0, 3, 5.0
