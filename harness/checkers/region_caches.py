@@ -30,8 +30,8 @@ SLACK_NS: Final = NS_PER_S // 50
 
 
 def hits(story: Story, judge: Judge) -> Found:
-    """MRA-34: of all reads through caches at least ``min_ratio`` are hits. ``ttl_s`` and ``bound_ms`` are the store's own
-    numbers; a workload that gives a perfect cache fewer hits than that proves nothing."""
+    """MRA-34: of all reads through caches at least ``min_ratio`` are hits. ``ttl_s`` and ``bound_ms`` are the store's
+    own numbers; a workload that gives a perfect cache fewer hits than that proves nothing."""
     least = float(judge.options["min_ratio"])
     reads = _through_caches(story, judge)
     hit = [op for op in reads if _told(op)["source"] == op.region and not _told(op)["stale"]]
@@ -75,7 +75,7 @@ def current(story: Story, judge: Judge) -> Found:
         return Found(broken=(verdict.summary,), excerpts=verdict.excerpts)
     if verdict.valid is Valid.UNKNOWN:
         return Found(doubt=verdict.cause or verdict.summary)
-    return Found(played=1, held=f"{verdict.summary}; {count(flagged, 'more')} called stale")
+    return Found(played=1, held=f"{verdict.summary}; {count(flagged, 'answer')} told to be stale")
 
 
 def _unflagged(story: Story) -> Iterator[Op]:
@@ -86,8 +86,8 @@ def _unflagged(story: Story) -> Iterator[Op]:
 
 
 def walks(story: Story, judge: Judge) -> Found:
-    """MRA-37: requests walk from an edge upwards, a lost parent is served from copies younger than ``ttl_s``, and source
-    and age are true. ``parents`` has every cache with what is above it."""
+    """MRA-37: requests walk from an edge upwards, a lost parent is served from copies younger than ``ttl_s``, and
+    source and age are true. ``parents`` has every cache with what is above it."""
     parents, ttl_s = dict(judge.options["parents"]), float(judge.options["ttl_s"])
     reads, gone = _through_caches(story, judge), losses(story.history)
     wrote = {(freeze(op.key), freeze(_value(op))): op for op in story.operations if op.f in WRITES}
@@ -107,7 +107,15 @@ def walks(story: Story, judge: Judge) -> Found:
         sources[_told(op)["source"]] += 1
     broken += list(_not_served(story, judge, reads, parents, gone))
     came = ", ".join(f"{number} from {source}" for source, number in sources.most_common())
-    return Found(tuple(broken), played=len(reads), held=f"{count(len(reads), 'read')}: {came}")
+    alone = sum(any(_lost(op, loss, _above(op.region, parents)) for loss in gone) for op in reads)
+    held = f"{count(len(reads), 'read')}: {came}; {alone} with a parent lost"
+    doubt = "" if alone or broken else "no read was answered while a parent was lost"
+    return Found(tuple(broken), played=len(reads), held=held, doubt=doubt)
+
+
+def _lost(op: Operation, loss: Loss, above: Sequence[str]) -> bool:
+    """Whether something above was certainly lost while an operation was under way."""
+    return bool(set(above) & set(loss.regions)) and loss.start_ns <= op.start_ns <= op.end_ns <= loss.end_ns
 
 
 def _walked_wrong(op: Operation, parents: Mapping[str, str]) -> str:
@@ -134,9 +142,9 @@ def _renewed_by_nobody(op: Operation, above: Sequence[str], gone: Iterable[Loss]
     """While a region above is lost nothing comes from there or beyond, and every copy is older than the loss."""
     told, chain = _told(op), [op.region, *above]
     for loss in gone:
-        where = [i for i, region in enumerate(chain) if region in loss.regions and i > 0]
-        if not where or not loss.start_ns <= op.start_ns <= op.end_ns <= loss.end_ns:
+        if not _lost(op, loss, above):
             continue
+        where = [i for i, region in enumerate(chain) if region in loss.regions and i > 0]
         if told["source"] in chain[where[0] :]:
             return f"it comes from {told['source']}, although {chain[where[0]]} was lost"
         lost_ns = op.start_ns - loss.start_ns
@@ -154,8 +162,7 @@ def _not_served(
     for op in story.operations:
         if op.f != "read" or op.type != FAIL or op.region not in parents or not str(op.key).startswith(judge.prefix):
             continue
-        chain = _above(op.region, parents)
-        if not any(set(chain) & set(x.regions) and x.start_ns <= op.start_ns <= op.end_ns <= x.end_ns for x in gone):
+        if not any(_lost(op, loss, _above(op.region, parents)) for loss in gone):
             continue
         had = [r for r in reads if (r.region, r.key) == (op.region, op.key) and r.end_ns < op.start_ns]
         wrote = any(w.f in WRITES and w.key == op.key and had and w.end_ns > had[-1].start_ns for w in story.operations)

@@ -20,8 +20,9 @@ MORE: Final = 1.5
 
 
 def logins(story: Story, judge: Judge) -> Found:
-    """MRA-36: while one of the ``homes`` is left, everybody who enters at a region that is left is let in; without any
-    home nobody is, and how far that reaches is told. A wrong password opens nothing, whatever is lost."""
+    """MRA-36: while one of the ``homes`` is left, everybody who enters at a region that is left is let in. With all of
+    them lost nobody is who enters elsewhere (a home that is only cut off has its own users), and how far that reaches
+    is told. A wrong password opens nothing, whatever is lost."""
     homes = [str(home) for home in judge.options["homes"]]
     tried = [op for op in _about(story, judge, LOGIN)]
     passwords = {op.value["user"]: op.value["password"] for op in _about(story, judge, ENROL) if op.type == OK}
@@ -65,15 +66,15 @@ def _some_left(story: Story, op: Operation, homes: Sequence[str]) -> bool:
 
 
 def _all_lost(story: Story, op: Operation, homes: Sequence[str]) -> bool:
-    """Whether every home was certainly lost all the time."""
+    """Whether it entered elsewhere, and every home was certainly lost all the time."""
     gone = [loss for loss in losses(story.history) if loss.start_ns <= op.start_ns and op.seen_end_ns <= loss.end_ns]
-    return all(any(home in loss.regions for loss in gone) for home in homes)
+    return op.region not in homes and all(any(home in loss.regions for loss in gone) for home in homes)
 
 
 def capacity(story: Story, judge: Judge) -> Found:
-    """MRA-29: more load has no less capacity, clearly more load has more, and no request is lost. ``steps`` are lists of
-    start, end (ns) and the capacity at the end; how much load there was is counted (by Little's law: the operations that
-    were under way, on average, in the second half)."""
+    """MRA-29: clearly more load has more capacity, and no request is lost. ``steps`` are lists of start, end (ns) and
+    the capacity at the end; how much load there was is counted (by Little's law: the operations that were under way, on
+    average, in the second half)."""
     steps: list[tuple[int, int, float]] = [tuple(each) for each in judge.options["steps"]]
     own = [op for op in story.operations if str(op.key).startswith(judge.prefix)]
     lost = [op for op in own if op.type != OK and not any(_touched(story, op, r) for r in _regions(story, op))]

@@ -76,8 +76,8 @@ class Loss(NamedTuple):
 
 
 def losses(history: History) -> list[Loss]:
-    """All attested faults of a run. A fault's window begins and ends a little wider, which is right for excuses; whoever
-    demands something of a loss needs what was certainly in it."""
+    """All attested faults of a run. A fault's window is a little wider, which is right for excuses; whoever demands
+    something of a loss needs what was certainly in it."""
     began: dict[str, tuple[int, tuple[str, ...]]] = {}
     found = []
     for op in history:

@@ -37,7 +37,7 @@ Step = Callable[[Random], Awaitable[Answer]]
 
 
 class Play:
-    """A scenario's keys, all with one prefix, and what it does with them. ``regions`` keep data, ``caches`` only copies.
+    """A scenario's keys, all with one prefix, and what it does with them. ``regions`` keep data, ``caches`` copies.
     ``interval_s`` is the time between two health checks, ``threshold`` how many must fail."""
 
     def __init__(self, stage: Stage, name: str) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from random import Random
 from typing import Any
 
 import pytest
 
+from harness.model.clock import NS_PER_S
 from harness.scenarios import Answer, Stage
 from harness.workloads._regions import Play, Step
 
@@ -17,8 +19,8 @@ READS = 600
 MIN_RATIO = 0.9
 PARENTS = {"syd": "ap-northeast-1", "osa": "ap-northeast-1", "ap-northeast-1": "ap-southeast-1"}
 EDGES = ("syd", "osa")
-TTL_S = 3.0
-SHAPE = {"topology": "edge-regions", "pattern": "edge", "consistency": "bounded",
+TTL_S = 6.0
+SHAPE = {"topology": "edge-regions", "pattern": "edge", "consistency": "bounded", "cache_ttl_s": f"{TTL_S:g}",
          "parents": ",".join(f"{cache}={parent}" for cache, parent in PARENTS.items())}  # fmt: skip
 TRANSIT_MS = 100
 """What a request takes to the store and back comes on top of the bound."""
@@ -52,7 +54,7 @@ def test_mra_34_nine_reads_of_ten_are_hits(regions: Any) -> None:
             await play.must_write(play.key(KEYS - 1), play.value(), EDGES[0])
             await play.until_true(lambda: len(done) > 2 * READS)
         bound_ms = 1000 * play.lag_s
-        await play.judge("MRA-34", "hits", min_ratio=MIN_RATIO, ttl_s=60.0, bound_ms=bound_ms)
+        await play.judge("MRA-34", "hits", min_ratio=MIN_RATIO, ttl_s=TTL_S, bound_ms=bound_ms)
         await play.judge("MRA-34", "current", max_ms=bound_ms + TRANSIT_MS)
 
     regions(scenario, "MRA-34", **SHAPE)
@@ -76,9 +78,10 @@ def test_mra_34_what_was_written_is_not_shown_old_anywhere(regions: Any) -> None
     regions(scenario, "MRA-34", **SHAPE)
 
 
-@pytest.mark.parametrize("lost", ["ap-northeast-1", "ap-southeast-1"], ids=["regional", "core"])
-@pytest.mark.parametrize("how", ["kill", "silent"])
-def test_mra_37_a_lost_parent_is_served_from_copies_within_their_time(regions: Any, lost: str, how: str) -> None:
+@pytest.mark.parametrize(
+    ("how", "lost"), [("kill", "ap-northeast-1"), ("kill", "ap-southeast-1"), ("silent", "ap-northeast-1")]
+)
+def test_mra_37_a_lost_parent_is_served_from_copies_within_their_time(regions: Any, how: str, lost: str) -> None:
     """Edge, regional, core; then one of the upper ones is lost until every copy is too old, and comes back."""
 
     async def scenario(stage: Stage) -> None:
@@ -91,27 +94,19 @@ def test_mra_37_a_lost_parent_is_served_from_copies_within_their_time(regions: A
         for key in keys:
             told = await play.ask_key(key, "syd")
             await play.expect("MRA-37", f"the first read of {key} comes from", "ap-southeast-1", told["source"])
-        told = await play.ask_key(keys[0], "osa")
-        await play.expect("MRA-37", "a read that the regional centre can serve comes from there or from above",
-                          ["ap-northeast-1", "ap-southeast-1"], told["source"], "in")  # fmt: skip
-        for at in EDGES:
-            for key in keys:
-                await play.ask_key(key, at)
         fault = play.kill(lost) if how == "kill" else stage.fault("blackhole-region", region=lost)
-        served: list[Answer] = []
-        readers = [play.reader(at, keys) for at in EDGES]
-        async with fault:
-            since_ns = stage.now_ns()
-            async with play.load(*readers):
-                await play.hold(0.5)
-                served += [await play.read(key, at) for at in EDGES for key in keys]
-                await play.until_true(lambda: stage.now_ns() - since_ns > (TTL_S + 1.0) * 1e9, 2 * TTL_S + 5)
-            late = [await play.read(key, "syd") for key in keys]
-        await play.expect("MRA-37", "some are answered while the parent is lost", True, any(a.ok for a in served))
+        every = [(key, at) for at in EDGES for key in keys]
+        async with play.load(*(play.reader(at, keys) for at in EDGES)):
+            await asyncio.gather(*(play.read(key, at) for key, at in every))
+            async with fault:
+                since_ns = stage.now_ns()
+                await asyncio.gather(*(play.read(key, at) for key, at in every))
+                await play.until_true(lambda: stage.now_ns() - since_ns > (TTL_S + 0.5) * NS_PER_S)
+                late = await asyncio.gather(*(play.read(key, at) for key, at in every))
         await play.expect("MRA-37", "answered when all copies are too old", 0, sum(answer.ok for answer in late))
         await play.calm()
         await play.ask_key(keys[0], "syd")
         await play.judge("MRA-37", "walks", parents=PARENTS, ttl_s=TTL_S)
         await play.judge("MRA-34", "current", max_ms=1000 * play.lag_s + TRANSIT_MS)
 
-    regions(scenario, "MRA-37", cache_ttl_s=f"{TTL_S:g}", **SHAPE)
+    regions(scenario, "MRA-37", **SHAPE)
