@@ -19,7 +19,7 @@ from harness.errors import UsageError
 
 SERVERS = Path(__file__).resolve().parent.parent / "fixtures" / "servers"
 SERVER = SERVERS / "refregion"
-NAMES = ("words", "bugs", "template", "items", "settings", "journal", "replica", "decision", "state")
+NAMES = ("words", "bugs", "template", "items", "settings", "journal", "replica", "decision", "state", "feed")
 
 
 def modules() -> dict[str, Any]:
