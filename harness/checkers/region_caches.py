@@ -92,14 +92,16 @@ def walks(story: Story, judge: Judge) -> Found:
     reads, gone = _through_caches(story, judge), losses(story.history)
     wrote = {(freeze(op.key), freeze(_value(op))): op for op in story.operations if op.f in WRITES}
     first: dict[tuple[str, Any], int] = {}
+    way_ns: dict[Any, int] = {}
     broken, sources = [], Counter[str]()
     for op in reads:
+        way_ns[freeze(op.key)] = max(op.end_ns - op.start_ns, way_ns.get(freeze(op.key), 0))
         asked_ns = first.setdefault((op.region, freeze(op.key)), op.end_ns)
         write = wrote.get((freeze(op.key), freeze(_told(op)["value"])))
         problem = (
             _walked_wrong(op, parents)
             or (_told(op)["source"] == op.region and asked_ns >= op.end_ns and "a copy that nobody had asked for there")
-            or _too_old(op, ttl_s, write)
+            or _too_old(op, ttl_s, write, way_ns[freeze(op.key)])
             or _renewed_by_nobody(op, _above(op.region, parents), gone)
         )
         if problem:
@@ -128,12 +130,13 @@ def _walked_wrong(op: Operation, parents: Mapping[str, str]) -> str:
     return ""
 
 
-def _too_old(op: Operation, ttl_s: float, write: Operation | None) -> str:
-    """The age by what the answer says, and the least that it can be."""
+def _too_old(op: Operation, ttl_s: float, write: Operation | None, way_ns: int) -> str:
+    """The age that the answer tells against the most that it may be. ``way_ns``: the longest that anybody waited for an
+    answer of this key, which a cache may count in, because it cannot tell the way up from the way back."""
     age_ns = float(_told(op)["age_s"]) * NS_PER_S
     if age_ns > ttl_s * NS_PER_S + (op.end_ns - op.start_ns):
         return f"a copy {span(round(age_ns))} old, with {ttl_s:g} s to live"
-    if write is not None and age_ns > op.end_ns - write.start_ns + SLACK_NS:
+    if write is not None and age_ns > op.end_ns - write.start_ns + way_ns + SLACK_NS:
         return f"a copy {span(round(age_ns))} old of a value written {span(op.end_ns - write.start_ns)} before"
     return ""
 
