@@ -8,7 +8,7 @@ of whoever could have renewed it, and what is not called stale must be current.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -25,6 +25,8 @@ from harness.model.op import FAIL, OK, Op
 from harness.model.regions import READS, WRITES, Judge
 from harness.model.verdict import Valid
 
+LOOKED_BACK: Final = 50
+"""More reads than are under way at once of one key in one region."""
 SLACK_NS: Final = NS_PER_S // 50
 """Clocks of several processes of one machine, and the moment between an answer and its journal."""
 
@@ -51,20 +53,17 @@ def _could_hit(story: Story, judge: Judge, reads: Sequence[Operation]) -> Iterat
     for op in story.operations:
         if op.f in WRITES and op.type != FAIL:
             writes.setdefault(freeze(op.key), []).append(op)
-    before: dict[tuple[str, Any], Operation] = {}
+    before: dict[tuple[str, Any], deque[Operation]] = {}
     for op in reads:
         place = (op.region, freeze(op.key))
-        first = before.get(place)
-        yield (
-            first is not None
-            and first.end_ns < op.start_ns
+        earlier, wrote = before.setdefault(place, deque(maxlen=LOOKED_BACK)), writes.get(place[1], [])
+        yield any(
+            first.end_ns < op.start_ns
             and op.end_ns - first.start_ns < ttl_ns
-            and not any(
-                w.start_ns < op.end_ns and w.end_ns + bound_ns > first.start_ns for w in writes.get(place[1], ())
-            )
+            and not any(w.start_ns < op.end_ns and w.end_ns + bound_ns > first.start_ns for w in wrote)
+            for first in reversed(earlier)
         )
-        if first is None or first.end_ns < op.start_ns:
-            before[place] = op
+        earlier.append(op)
 
 
 def current(story: Story, judge: Judge) -> Found:

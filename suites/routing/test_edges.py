@@ -12,7 +12,7 @@ from harness.model.clock import NS_PER_S
 from harness.scenarios import Answer, Stage
 from harness.workloads._regions import Play, Step
 
-KEYS = 30
+KEYS = 20
 EXPONENT = 1.2
 """Zipf's: the key of rank r is read as often as 1 / r ** EXPONENT says."""
 READS = 1000
@@ -50,7 +50,7 @@ def test_mra_34_nine_reads_of_ten_are_hits(regions: Any) -> None:
         await play.calm()
         await play.hold(play.lag_s)  # until no news of these writes can come any more
         done: list[bool] = []
-        async with play.load(*(zipf(play, at, done) for at in EDGES for _ in range(3)), pause_s=0.005):
+        async with play.load(*(zipf(play, at, done) for at in EDGES for _ in range(6)), pause_s=0.005):
             await play.until_true(lambda: len(done) > READS)
             await play.must_write(play.key(KEYS - 1), play.value(), EDGES[0])
             await play.until_true(lambda: len(done) > 2 * READS)
