@@ -9,12 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from typing import Any
+
+import msgspec
 
 from harness.contracts import Address
 from harness.errors import Refused, Unsure
 
 _HEAD_LIMIT = 64 * 1024
+_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d+)[ \t]*\r\n")
+_UNUSUAL = re.compile(rb"\r\n(?:connection|transfer-encoding):")
 
 
 class HttpWire:
@@ -37,7 +42,7 @@ class HttpWire:
         """One exchange; the answer's status and JSON. For errors see :meth:`exchange`; no JSON is no answer."""
         status, data = await self.exchange(method, path, body)
         try:
-            return status, json.loads(data) if data else None
+            return status, _value(data) if data else None
         except ValueError as error:
             self.drop()
             raise Unsure(f"{self.address}: no whole answer ({type(error).__name__}: {error})") from error
@@ -84,13 +89,26 @@ class HttpWire:
         return self._reader, self._writer
 
 
+def _value(data: bytes) -> Any:
+    """The JSON value in ``data``. Raises ValueError. What the strict decoder does not take, NaN for one, the standard
+    library may; it takes five times as long."""
+    try:
+        return msgspec.json.decode(data)
+    except msgspec.DecodeError:
+        return json.loads(data)
+
+
 async def _answer(reader: asyncio.StreamReader) -> tuple[int, bytes, bool]:
     """Status, body and whether the connection may be used again. Raises EOFError, OSError or ValueError."""
     try:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+        raw = await reader.readuntil(b"\r\n\r\n")
     except asyncio.LimitOverrunError as error:
         raise ValueError(f"answer's head is longer than {_HEAD_LIMIT} bytes") from error
-    first, *lines = head.split("\r\n")
+    lower = raw.lower()
+    length = _LENGTH.search(lower)
+    if length and lower.startswith(b"http/1.1 ") and not _UNUSUAL.search(lower):  # nearly always, and much quicker
+        return int(raw[9:12]), await reader.readexactly(int(length[1])), True
+    first, *lines = raw.decode("latin-1").split("\r\n")
     parts = first.split(" ", 2)
     if len(parts) < 2 or not parts[0].startswith("HTTP/1."):
         raise ValueError(f"not an HTTP answer: {first[:80]!r}")
