@@ -13,7 +13,7 @@ FILES = pyproject.toml constraints.txt
 WORKERS ?= 2
 PYTEST = $(VENV)/bin/python -m pytest --numprocesses $(WORKERS) --dist loadfile
 # What the quick tests need; others are for the slow ones.
-IMAGES = etcd links refrollout refstore tools toxiproxy
+IMAGES = etcd links refregion refrollout refstore tools toxiproxy
 
 .PHONY: demo test test-docker test-docker-slow test-slow lint bench detect certify check clean
 

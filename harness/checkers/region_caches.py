@@ -90,16 +90,15 @@ def walks(story: Story, judge: Judge) -> Found:
     parents, ttl_s = dict(judge.options["parents"]), float(judge.options["ttl_s"])
     reads, gone = _through_caches(story, judge), losses(story.history)
     wrote = {(freeze(op.key), freeze(_value(op))): op for op in story.operations if op.f in WRITES}
-    first: dict[tuple[str, Any], int] = {}
+    asked = _asked(story, parents)
     way_ns: dict[Any, int] = {}
     broken, sources = [], Counter[str]()
     for op in reads:
         way_ns[freeze(op.key)] = max(op.end_ns - op.start_ns, way_ns.get(freeze(op.key), 0))
-        asked_ns = first.setdefault((op.region, freeze(op.key)), op.end_ns)
         write = wrote.get((freeze(op.key), freeze(_told(op)["value"])))
         problem = (
             _walked_wrong(op, parents)
-            or (_told(op)["source"] == op.region and asked_ns >= op.end_ns and "a copy that nobody had asked for there")
+            or _never_asked_for(op, asked[op.region, freeze(op.key)])
             or _too_old(op, ttl_s, write, way_ns[freeze(op.key)])
             or _renewed_by_nobody(op, _above(op.region, parents), gone)
         )
@@ -117,6 +116,21 @@ def walks(story: Story, judge: Judge) -> Found:
 def _lost(op: Operation, loss: Loss, above: Sequence[str]) -> bool:
     """Whether something above was certainly lost while an operation was under way."""
     return bool(set(above) & set(loss.regions)) and loss.start_ns <= op.start_ns <= op.end_ns <= loss.end_ns
+
+
+def _asked(story: Story, parents: Mapping[str, str]) -> dict[tuple[str, Any], list[int]]:
+    """When reads began that may have left a copy of a key in a cache, whatever became of them."""
+    found: dict[tuple[str, Any], list[int]] = {}
+    for op in story.operations:
+        if op.f == "read":
+            for region in (op.region, *_above(op.region, parents)):
+                found.setdefault((region, freeze(op.key)), []).append(op.start_ns)
+    return found
+
+
+def _never_asked_for(op: Operation, asked: Sequence[int]) -> str:
+    own = _told(op)["source"] == op.region
+    return "a copy that nobody had asked for there" if own and sum(at < op.end_ns for at in asked) < 2 else ""
 
 
 def _walked_wrong(op: Operation, parents: Mapping[str, str]) -> str:
