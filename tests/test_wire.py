@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -157,3 +158,43 @@ async def test_an_answer_without_length_ends_with_the_connection() -> None:
 
 async def _hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     await reader.read()
+
+
+@pytest.mark.parametrize(
+    ("head", "shared"),
+    [
+        ("Content-Length: 7\r\n", True),
+        ("CONTENT-LENGTH:7  \r\nX-More: Connection: close\r\n", True),
+        ("x-content-length: 3\r\ncontent-length:\t7\r\n", True),
+        ("Connection: close\r\nContent-Length: 7\r\n", False),
+        ("Transfer-Encoding: chunked\r\nContent-Length: 3\r\n", True),
+    ],
+)
+async def test_heads_are_read_however_they_are_written(head: str, shared: bool) -> None:
+    connections = 0
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        body = b"7\r\n[1,2,3]\r\n0\r\n\r\n" if "chunked" in head else b"[1,2,3]"
+        with contextlib.suppress(asyncio.IncompleteReadError):
+            while True:
+                await request_of(reader)
+                writer.write(f"HTTP/1.1 200 OK\r\n{head}\r\n".encode() + body)
+
+    async with server(talk) as address:
+        wire = HttpWire(address)
+        assert [await wire.get("/") for _ in range(2)] == [(200, [1, 2, 3])] * 2
+        assert (connections == 1) is shared
+        wire.drop()
+
+
+async def test_numbers_that_json_has_not_are_read_too() -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await request_of(reader)
+        writer.write(answer(b'{"age": Infinity, "big": 123456789012345678901234567890}'))
+
+    async with server(talk) as address:
+        wire = HttpWire(address)
+        assert await wire.get("/") == (200, {"age": float("inf"), "big": 123456789012345678901234567890})
+        wire.drop()

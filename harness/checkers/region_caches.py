@@ -183,7 +183,7 @@ def _not_served(
         had = [r for r in reads if (r.region, r.key) == (op.region, op.key) and r.end_ns < op.start_ns]
         wrote = any(w.f in WRITES and w.key == op.key and had and w.end_ns > had[-1].start_ns for w in story.operations)
         if had and not wrote:
-            born_ns = had[-1].end_ns - float(_told(had[-1])["age_s"]) * NS_PER_S
+            born_ns = had[-1].start_ns - float(_told(had[-1])["age_s"]) * NS_PER_S  # or later
             if op.end_ns - born_ns < ttl_ns:
                 told = span(round(op.end_ns - born_ns))
                 yield f"{client(op)} was refused {op.key} at {moment(op.start_ns)}, although a copy of {told} was there"
