@@ -225,6 +225,12 @@ def test_a_good_failover_passes_and_ends_with_a_table_of_guarantees(tmp_path: Pa
     [
         ("routes-before-promotion", "MRA-6", "failover/test_promotion_order.py", "cut"),
         ("pii-in-log", "MRA-25", "residency/test_places.py", "stays and user_pii"),
+        pytest.param(
+            "source-invented", "MRA-37", "routing/test_edges.py", "kill-ap-northeast-1", marks=pytest.mark.slow
+        ),
+        pytest.param(
+            "auth-home-only", "MRA-36", "failover/test_global_services.py", "two and kill", marks=pytest.mark.slow
+        ),
     ],
 )
 def test_a_planted_bug_is_found_by_the_guarantee_that_it_breaks(
