@@ -8,10 +8,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 from harness.checkers.regions import all_guarantees
-from harness.contracts import Checker, Shape, Workload
-from harness.generators import Generator, clients, each_thread_from
-from harness.model.seeds import Rng
+from harness.contracts import Workload
 from harness.scenarios import Stage
+from harness.workloads._driven import Driven
 from harness.workloads._regions import Play
 
 TROUBLES: Final = ("none", "cut", "silent", "kill", "pause")
@@ -21,26 +20,6 @@ FAULT: Final = {
     "kill": "kill-node",
     "pause": "pause-node",
 }
-
-
-class RandomLoss:
-    """See the module. A workload that drives itself."""
-
-    name = "regions"
-    needs: frozenset[str] = frozenset({"read", "write", "status", "observe"})
-    promise = "regions"
-
-    def generator(self, rng: Rng, shape: Shape) -> Generator:
-        return clients(each_thread_from(lambda thread: []))
-
-    def final(self, rng: Rng, shape: Shape) -> None:
-        return None
-
-    def checkers(self) -> tuple[Checker, ...]:
-        return all_guarantees()
-
-    async def drive(self, stage: Stage) -> None:
-        await random_loss(stage)
 
 
 async def random_loss(stage: Stage) -> None:
@@ -68,4 +47,6 @@ async def random_loss(stage: Stage) -> None:
     await play.judge("MRA-9", "survives", play.key("w"), may_lose_s=may_lose_s)
 
 
-WORKLOAD: Workload = RandomLoss()
+WORKLOAD: Workload = Driven(
+    "regions", frozenset({"read", "write", "status", "observe"}), "regions", random_loss, all_guarantees
+)

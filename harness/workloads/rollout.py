@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import Any, Final
 
 from harness.checkers.rollout import GUARANTEES, all_guarantees, unsupported_by
-from harness.contracts import Checker, Shape
-from harness.generators import Generator, clients, each_thread_from
+from harness.contracts import Workload
 from harness.model.rollout import BLOCKED, FAIL_ALL, FAIL_LOCAL, PENDING, RUNNING
 from harness.model.seeds import Rng
 from harness.scenarios import Stage
+from harness.workloads._driven import Driven
 from harness.workloads._rollouts import Play, answered, group
 
 TROUBLES: Final = ("none", "none", "cut", "blackhole", "kill", "fail", "pause", "supersede")
@@ -21,27 +21,12 @@ PHASES: Final = (PENDING, RUNNING, BLOCKED)
 FAULT_FOR_S: Final = 1.5
 
 
-class RandomRollout:
-    """See the module. A workload that drives itself."""
-
-    name = "rollout"
-    needs: frozenset[str] = frozenset({"register", "observe", "stop"})
-    promise = "rollout"
-
-    def generator(self, rng: Rng, shape: Shape) -> Generator:
-        return clients(each_thread_from(lambda thread: []))
-
-    def final(self, rng: Rng, shape: Shape) -> None:
-        return None
-
-    def checkers(self) -> tuple[Checker, ...]:
-        return all_guarantees()
-
-    async def drive(self, stage: Stage) -> None:
-        if unsupported_by(stage.traits, ("state-machine",)):
-            await refused_rollout(stage)
-        else:
-            await random_rollout(stage)
+async def any_rollout(stage: Stage) -> None:
+    """What the build can be judged by."""
+    if unsupported_by(stage.traits, ("state-machine",)):
+        await refused_rollout(stage)
+    else:
+        await random_rollout(stage)
 
 
 async def refused_rollout(stage: Stage) -> None:
@@ -113,4 +98,6 @@ async def make_trouble(play: Play, trouble: str, place: str, shape: dict[str, An
         await play.register(play.job(**shape, mark="three"))
 
 
-WORKLOAD = RandomRollout()
+WORKLOAD: Workload = Driven(
+    "rollout", frozenset({"register", "observe", "stop"}), "rollout", any_rollout, all_guarantees
+)
