@@ -72,7 +72,8 @@ def run(
     json: Json = False,
 ) -> int:
     """Start a system over several regions, drive it, break it, heal it, and judge what clients saw."""
-    from harness import execute, planning
+    from harness.planning import plans
+    from harness.running import execute
     from harness.testbeds import namespaces
 
     words: dict[str, Any] = {
@@ -86,9 +87,9 @@ def run(
     words |= {"faults": faults, "time_limit": time_limit, "rate": rate, "clients": clients, "keys": keys}
     words |= {"op_timeout": op_timeout, "fault_every": fault_every, "fault_for": fault_for}
     words |= {"recovery_limit": recovery_limit, "link_server": link_server, "name": name}
-    plan = planning.plan(
+    plan = plans.plan(
         target=target,
-        target_options=planning.options(option or []),
+        target_options=plans.options(option or []),
         topology_name=topology,
         profile=profile,
         testbed=testbed,
@@ -108,13 +109,13 @@ def run(
         },
         said=words,
     )
-    if testbed == "local" and "packets" in planning.needs(plan) and not namespaces.inside():
+    if testbed == "local" and "packets" in plans.needs(plan) and not namespaces.inside():
         if link_server is not None and ":" in link_server:
             raise UsageError(
                 "faults that act on packets need a link server that the run starts: leave out --link-server"
             )
         namespaces.enter(sys.argv[1:])
-    finished = execute.run(plan, planning.store_root(store), link_server)
+    finished = execute.run(plan, plans.store_root(store), link_server)
     return execute.show(finished, json)
 
 
@@ -159,16 +160,17 @@ def drill(
     page beside the runs, drills-<utc>.html, sums them up.
     Example: rift drill --target postgres --mode async --fault partition-region --repeat 10 --seed 1
     """
-    from harness import drills, planning
+    from harness.drills import repeated
+    from harness.planning import plans
 
     words: dict[str, Any] = {"target": target, "option": option, "mode": mode, "fault": fault}
     words |= {"region": region or None}
     words |= {"topology": topology, "profile": profile, "testbed": None if testbed == "local" else testbed}
     words |= {"hold": hold, "no-failback": not failback, "rto": rto, "rpo": rpo, "availability": availability}
     words |= {"rate": rate, "clients": clients, "op-timeout": op_timeout, "recovery-limit": recovery_limit}
-    asked = drills.Asked(
+    asked = repeated.Asked(
         target=target,
-        options=planning.options([*([f"mode={mode}"] if mode else []), *(option or [])]),
+        options=plans.options([*([f"mode={mode}"] if mode else []), *(option or [])]),
         fault=fault,
         region=region,
         topology=topology,
@@ -186,8 +188,8 @@ def drill(
         link_server=link_server,
         said=words | {"link-server": link_server},
     )
-    found = drills.drill(asked, planning.store_root(store))
-    _tell(found.as_data(), lambda _: drills.as_text(found), json)
+    found = repeated.drill(asked, plans.store_root(store))
+    _tell(found.as_data(), lambda _: repeated.as_text(found), json)
     return found.exit_code
 
 
@@ -233,19 +235,19 @@ def check(
     root = store or Path("store")
     given: dict[str, str] = {}
     if option:
-        from harness import planning  # loads targets' contracts, which no history needs
+        from harness.planning import plans  # loads targets' contracts, which no history needs
 
-        given |= planning.options(option)
+        given |= plans.options(option)
     given |= {name: text for name, text in (("initial", initial), ("consistency", consistency)) if text is not None}
     if model is None and not Path(history).is_file():
-        from harness import execute
         from harness import store as runs
+        from harness.running import execute
 
         if given or keyed or memory or html or spec:
             raise UsageError("a run is judged by its own workload: give --model to judge it in another way")
         return execute.check(runs.find(root, history), json, time_limit)
     if model == "rollout" or spec is not None:
-        from harness import releases
+        from harness.judging import releases
 
         meaningless = {
             "--option": given,
@@ -257,13 +259,13 @@ def check(
         released = releases.check_file(history, root, model, spec, [each for each, on in meaningless.items() if on])
         _tell(released.as_data(), lambda _: released.as_text(), json)
         return released.verdict.valid.exit_code
-    from harness import judging
+    from harness.judging import recorded
 
     if html is not None:
-        judging.place(html, history)
-    judged = judging.check_file(history, root, model, judging.asked(model, given, time_limit, memory, keyed))
+        recorded.place(html, history)
+    judged = recorded.check_file(history, root, model, recorded.asked(model, given, time_limit, memory, keyed))
     if html is not None:
-        judging.write_page(judged, history, html, given, ["rift", *sys.argv[1:]])
+        recorded.write_page(judged, history, html, given, ["rift", *sys.argv[1:]])
         print(f"the explanation as a page: {html}", file=sys.stderr)
     _tell(judged.as_data(), lambda _: judged.as_text(), json)
     return judged.verdict.valid.exit_code
@@ -277,10 +279,10 @@ def convert(
     store: Store = None,
 ) -> int:
     """Write a recorded history in another format."""
-    from harness import judging
+    from harness.judging import recorded
 
-    judging.place(out, history)
-    events = judging.convert(judging.source(history, store or Path("store")), out, to)
+    recorded.place(out, history)
+    events = recorded.convert(recorded.source(history, store or Path("store")), out, to)
     print(f"{events:,} events in {out}", file=sys.stderr)
     return 0
 
@@ -325,10 +327,11 @@ def report(
     store: Store = None,
 ) -> int:
     """Turn a stored run into a report; prints it, or where it lies."""
-    from harness import planning, registry
+    from harness import registry
     from harness import store as runs
+    from harness.planning import plans
 
-    print(registry.renderer(format).render(runs.load(runs.find(planning.store_root(store), run))))
+    print(registry.renderer(format).render(runs.load(runs.find(plans.store_root(store), run))))
     return 0
 
 
@@ -340,9 +343,9 @@ def list_(
     json: Json = False,
 ) -> int:
     """Show every target, workload, fault, topology, report format and model, or one kind of them."""
-    from harness import catalogue
+    from harness.commands import _catalogue
 
-    return _tell(catalogue.everything(kind), catalogue.as_text, json)
+    return _tell(_catalogue.everything(kind), _catalogue.as_text, json)
 
 
 @app.command()
@@ -353,15 +356,15 @@ def doctor(
     json: Json = False,
 ) -> int:
     """Show what this machine offers and what to install for the rest; with FILE, whether that can be run."""
-    from harness import catalogue
+    from harness.commands import _catalogue
 
     if file is not None:
-        found, text, ready = catalogue.compose_file(file)
+        found, text, ready = _catalogue.compose_file(file)
         _tell(found, lambda _: text, json)
         return 0 if ready else 4
     from harness.testbeds import powers
 
-    return _tell([*powers.powers(), *catalogue.servers()], _as_lines, json)
+    return _tell([*powers.powers(), *_catalogue.servers()], _as_lines, json)
 
 
 @app.command()
@@ -395,17 +398,19 @@ def serve(
     store: Store = None,
 ) -> int:
     """Browse the store at http://127.0.0.1:8420; ends with Ctrl-C."""
-    from harness import planning, serving
+    from harness.commands import _serving
+    from harness.planning import plans
 
-    return serving.serve(planning.store_root(store), port)
+    return _serving.serve(plans.store_root(store), port)
 
 
 @app.command()
 def demo(store: Store = None) -> int:
     """Two runs: a real etcd that keeps its promise, and a store with a planted bug that does not."""
-    from harness import execute, planning
+    from harness.planning import plans
+    from harness.running import execute
 
-    return execute.demo(planning.store_root(store))
+    return execute.demo(plans.store_root(store))
 
 
 def _as_lines(found: Any) -> str:

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from harness import experiment, planning
+from harness.planning import plans
+from harness.running import experiment
 
 
 def rift(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -97,7 +98,7 @@ def test_help_does_not_load_the_heavy_libraries(tmp_path: Path) -> None:
 
 
 def plan(**options: Any) -> Any:
-    return planning.plan(target="refstore", said={"target": "refstore"}, **options)
+    return plans.plan(target="refstore", said={"target": "refstore"}, **options)
 
 
 def test_the_same_seed_gives_the_same_schedule_and_another_seed_another() -> None:
@@ -118,7 +119,7 @@ def test_the_schedule_hash_covers_faults_and_load() -> None:
 
 
 def test_the_replay_command_carries_what_was_said_and_the_seed() -> None:
-    made = planning.plan(
+    made = plans.plan(
         target="refstore",
         target_options={"bug": "stale-reads"},
         seed=None,

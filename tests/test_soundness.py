@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from harness import execute, experiment, planning, registry, store
+from harness import registry, store
 from harness.checkers.recovery import Recovery
 from harness.checkers.stats import Stats
 from harness.errors import Refused, StoreError, TestbedError, Unsure, UsageError
@@ -27,10 +27,12 @@ from harness.model.op import INFO, INVOKE, NEMESIS, OK, Op
 from harness.model.plan import Plan
 from harness.model.seeds import Rng
 from harness.model.verdict import Valid
+from harness.planning import plans
 from harness.runner import Runner, lag_ms
+from harness.running import execute, experiment
 from tests.notation import history
 
-PLAN = planning.plan(target="refstore", seed=7, faults="none", said={"target": "refstore"})
+PLAN = plans.plan(target="refstore", seed=7, faults="none", said={"target": "refstore"})
 GOOD = "a@1:w1 a@1:ok b@1:r b@1:ok1 a@1:c12 a@1:ok b@1:r b@1:ok2"
 
 
@@ -345,7 +347,7 @@ async def test_delays_do_not_depend_on_the_id_of_the_run() -> None:
 def test_the_schedule_hash_knows_the_faults_that_come_late_in_a_fast_run() -> None:
     def hashed(**numbers: float) -> str:
         fast: dict[str, float | int | None] = {"rate_hz": 2000.0, "time_limit_s": 60.0, **numbers}
-        return experiment.Parts(planning.plan(target="refstore", seed=7, numbers=fast)).hash()
+        return experiment.Parts(plans.plan(target="refstore", seed=7, numbers=fast)).hash()
 
     assert hashed() == hashed()
     assert len({hashed(), hashed(time_limit_s=61.0), hashed(fault_for_s=4.5)}) == 3
@@ -353,7 +355,7 @@ def test_the_schedule_hash_knows_the_faults_that_come_late_in_a_fast_run() -> No
 
 def test_the_name_of_a_run_is_one_folder(tmp_path: Path) -> None:
     options = {"binary": "/usr/bin/../etcd"}
-    for made in (planning.plan(target="etcd", target_options=options), planning.plan(target="etcd", name="../../up")):
+    for made in (plans.plan(target="etcd", target_options=options), plans.plan(target="etcd", name="../../up")):
         assert Path(made.test).name == made.test
         assert store.create(tmp_path, made).path.parent.parent == tmp_path.resolve()
 
@@ -361,4 +363,4 @@ def test_the_name_of_a_run_is_one_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_number_that_is_none_is_wrong_usage(value: float) -> None:
     with pytest.raises(UsageError, match="--time-limit"):
-        planning.plan(target="refstore", numbers={"time_limit_s": value})
+        plans.plan(target="refstore", numbers={"time_limit_s": value})

@@ -17,14 +17,16 @@ from typing import Any, Final
 
 import msgspec
 
-from harness import execute, planning, registry, store
-from harness.drilled import ANOMALIES, PHASES, distribution, measured
+from harness import registry, store
+from harness.drills.figures import ANOMALIES, PHASES, distribution, measured
 from harness.errors import RiftError, StoreError, UsageError
 from harness.failovers import SumsUp
 from harness.model.claims import Objectives
 from harness.model.plan import Drill, Plan
 from harness.model.seeds import fresh_seed
 from harness.model.verdict import Valid, worst
+from harness.planning import plans
+from harness.running import execute
 
 SCHEMA: Final = 1
 RATE_HZ: Final = 300.0
@@ -44,7 +46,7 @@ class Asked:
     options: dict[str, str] = field(default_factory=dict)
     fault: str = "kill-region"
     region: str = ""
-    topology: str = planning.DEFAULT_TOPOLOGY
+    topology: str = plans.DEFAULT_TOPOLOGY
     profile: str | None = None
     testbed: str = "local"
     hold_s: float = 8.0
@@ -197,7 +199,7 @@ def planned(asked: Asked) -> Plan:
     """One drill as a plan. Raises UsageError."""
     name = registry.pick("fault", asked.fault, registry.names("fault"))
     target = registry.target(asked.target, asked.options)
-    where = planning.topology(asked.topology, asked.profile)
+    where = plans.topology(asked.topology, asked.profile)
     if not asked.region and not hasattr(target, "leader"):
         raise UsageError(f"target {asked.target} does not say who leads: name the region to strike with --region")
     back = asked.failback and hasattr(target, "hand_over")
@@ -209,7 +211,7 @@ def planned(asked: Asked) -> Plan:
         failback_after_s=FAILBACK_AFTER_S if back else 0.0,
     )
     slowest_ms = max((where.between(*pair).rtt_ms for pair in where.pairs), default=0.0)
-    return planning.plan(
+    return plans.plan(
         target=asked.target,
         target_options=asked.options,
         topology_name=asked.topology,

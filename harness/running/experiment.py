@@ -20,7 +20,7 @@ from typing import Any, Protocol
 import msgspec
 
 import harness
-from harness import registry, store, watching
+from harness import registry, store
 from harness.checkers.assumptions import Assumptions
 from harness.checkers.attested import Attested
 from harness.checkers.availability import Availability
@@ -34,7 +34,6 @@ from harness.errors import MissingPower, OperationError, RiftError
 from harness.failovers import HandsOver, Measures, Paced
 from harness.generators import Generator, any_of, clients, stagger, time_limit
 from harness.generators.simulate import schedule_hash
-from harness.guard import guard
 from harness.journal import Journal
 from harness.ledger import Ledger
 from harness.model.claims import Objectives
@@ -46,14 +45,16 @@ from harness.model.seeds import Rng
 from harness.model.topology import Topology
 from harness.model.verdict import Valid, Verdict
 from harness.nemesis import Nemesis, Timeline, schedule
-from harness.recovering import recover
-from harness.runbooks import steps
+from harness.planning.runbooks import steps
+from harness.planning.traits import TRAITS, lacking
 from harness.runner import Runner, first_error, lag_ms
+from harness.running import watching
+from harness.running.guard import guard
+from harness.running.recovering import recover
+from harness.running.stage import LiveStage
 from harness.scenarios import Drives
-from harness.stage import LiveStage
 from harness.store import RunFolder
 from harness.testbeds.opening import lacks, offers, open_testbed
-from harness.traits import TRAITS, lacking
 
 AS_FAST_AS_POSSIBLE_S = 1e-9
 LATE_MS = 50.0

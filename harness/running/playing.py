@@ -16,12 +16,13 @@ from typing import Any, Final
 import msgspec
 import uvloop
 
-from harness import execute, experiment, registry, store
+from harness import registry, store
 from harness.contracts import Target, Testbed
 from harness.model.plan import Plan
 from harness.model.run import Run
 from harness.model.topology import Topology
 from harness.model.verdict import Valid
+from harness.running import execute, experiment
 from harness.scenarios import Stage
 from harness.testbeds import processes
 from harness.testbeds.local import LocalTestbed

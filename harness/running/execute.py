@@ -14,12 +14,14 @@ from typing import Any, Final
 import msgspec
 import uvloop
 
-from harness import experiment, planning, registry, store
+from harness import registry, store
 from harness.checkers.judge import LIMIT_S
-from harness.console import Console
 from harness.model.plan import Plan
 from harness.model.run import Run
 from harness.model.verdict import Valid
+from harness.planning import plans
+from harness.running import experiment
+from harness.running.console import Console
 from harness.store import RunFolder
 from harness.testbeds import leases, processes
 
@@ -142,7 +144,7 @@ def demo(root: Path) -> int:
 
 def _demo_plan(target: str, options: dict[str, str], faults: str) -> Plan:
     said = {"target": target, "option": [f"{name}={value}" for name, value in options.items()], "faults": faults}
-    return planning.plan(target=target, target_options=options, faults=faults, seed=DEMO_SEED, said=said)
+    return plans.plan(target=target, target_options=options, faults=faults, seed=DEMO_SEED, said=said)
 
 
 DEMO_SEED: Final = 7

@@ -9,10 +9,12 @@ from typing import Any, Final
 
 import yaml
 
-from harness import judges, registry, topologies
+from harness import registry
 from harness.contracts import Installed
 from harness.errors import TestbedError, UsageError
+from harness.judging import judges
 from harness.model import labelled
+from harness.planning import topologies
 from harness.testbeds.powers import Power
 
 KINDS: Final = {"targets": "target", "workloads": "workload", "faults": "fault", "reports": "renderer"}
