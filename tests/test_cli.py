@@ -97,6 +97,16 @@ def test_help_does_not_load_the_heavy_libraries(tmp_path: Path) -> None:
     assert subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=False).returncode == 0
 
 
+def test_a_file_among_the_commands_is_a_subcommand(tmp_path: Path) -> None:
+    (tmp_path / "greet.py").write_text(
+        'def command(who: str = "you") -> int:\n    """Say hello."""\n    print("hello", who)\n'
+    )
+    (tmp_path / "_shared.py").write_text("raise AssertionError\n")
+    code = "import sys, harness.commands as c; c.__path__[:] = [sys.argv.pop()]; from harness.cli import main; main()"
+    command = [sys.executable, "-c", code, "greet", "--who", "them", str(tmp_path)]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "hello them\n"
+
+
 def plan(**options: Any) -> Any:
     return plans.plan(target="refstore", said={"target": "refstore"}, **options)
 

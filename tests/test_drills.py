@@ -15,7 +15,7 @@ import pytest
 from harness import registry, store
 from harness.checkers.rpo import Rpo
 from harness.checkers.rto import Rto
-from harness.commands import _serving
+from harness.commands import _serve
 from harness.drills import figures, repeated
 from harness.errors import RiftError, TestbedError, UsageError
 from harness.faults.kill_region import FAULT as KILL_REGION
@@ -373,7 +373,7 @@ def test_many_drills_are_summed_up_beside_their_runs(
     assert data["distribution"]["lost"]["max"] == 1
     assert data["distribution"]["divided"]["max"] == 2
     assert found.exit_code == 1
-    assert f"href='{found.page.relative_to((tmp_path / 'store').resolve())}'" in _serving.index(tmp_path / "store")
+    assert f"href='{found.page.relative_to((tmp_path / 'store').resolve())}'" in _serve.index(tmp_path / "store")
     lines = capsys.readouterr().err.splitlines()
     told = [line for line in lines if line.startswith("drill ")]
     assert "1 of " in told[0]

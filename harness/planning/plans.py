@@ -142,8 +142,3 @@ def _with_numbers(chosen: Plan, numbers: Mapping[str, float | int | None]) -> Pl
             flag = name.removesuffix("_s").removesuffix("_hz").replace("_", "-")
             raise UsageError(f"--{flag} {value:g}: must be more than 0")
     return msgspec.structs.replace(chosen, **given)
-
-
-def store_root(path: Path | None) -> Path:
-    """Where runs are kept: ``path``, else ``./store``."""
-    return path if path is not None else Path("store")
