@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 
-from harness.planning import plans
-from harness.running import experiment
+from harness.planning import parts, plans
 
 
 def rift(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -112,7 +111,7 @@ def plan(**options: Any) -> Any:
 
 
 def test_the_same_seed_gives_the_same_schedule_and_another_seed_another() -> None:
-    hashes = [experiment.complete(plan(seed=seed)).schedule_hash for seed in (7, 7, 8)]
+    hashes = [parts.complete(plan(seed=seed)).schedule_hash for seed in (7, 7, 8)]
     assert hashes[0] == hashes[1] != hashes[2]
 
 
@@ -124,7 +123,7 @@ def test_the_schedule_hash_covers_faults_and_load() -> None:
         {"numbers": {"time_limit_s": 12.0}},
         {"workload": "set"},
     ]
-    hashes = {experiment.complete(plan(**base, **other)).schedule_hash for other in [{}, *others]}
+    hashes = {parts.complete(plan(**base, **other)).schedule_hash for other in [{}, *others]}
     assert len(hashes) == 5
 
 

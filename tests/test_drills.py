@@ -21,6 +21,7 @@ from harness.errors import RiftError, TestbedError, UsageError
 from harness.faults.kill_region import FAULT as KILL_REGION
 from harness.generators.base import PENDING
 from harness.generators.context import Context
+from harness.judging import runs
 from harness.model.claims import Objectives
 from harness.model.history import History
 from harness.model.op import INFO, NEMESIS, Op
@@ -33,7 +34,7 @@ from harness.nemesis import Timeline
 from harness.planning import plans
 from harness.planning.runbooks import steps
 from harness.planning.topologies import load
-from harness.running import execute, experiment, recovering, watching
+from harness.running import execute, recovering, watching
 from tests.scripted import Script
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -339,7 +340,7 @@ def drilled_by_script(
         folder.set_state("finished")
         if isinstance(history, RiftError):
             folder.set_state("failed", str(history))
-        judged = execute.reported(experiment.judged(folder))
+        judged = execute.reported(runs.judged(folder))
         if isinstance(history, RiftError):
             raise history
         return judged

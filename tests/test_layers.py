@@ -29,8 +29,8 @@ LAYERS = (
     {"__main__"},
 )
 INSIDE = {  # rooms with an order of their own, from the ground up
-    "planning": ({"topologies", "traits", "runbooks"}, {"plans"}),
-    "judging": ({"judges", "shapes", "tally"}, {"recorded"}, {"releases"}),
+    "planning": ({"topologies", "traits", "runbooks"}, {"plans", "parts"}),
+    "judging": ({"runs", "judges", "shapes", "tally"}, {"recorded"}, {"releases"}),
     "running": ({"console", "guard", "recovering", "stage", "watching"}, {"experiment"}, {"execute"}, {"playing"}),
     "drills": ({"figures"}, {"repeated"}),
 }

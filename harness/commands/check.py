@@ -95,8 +95,9 @@ def _run(name: str, root: Path, json: bool, limit_s: float | None) -> int:
     verdicts are its own to write."""
     from harness import store
     from harness.checkers.judge import LIMIT_S
+    from harness.judging import runs
     from harness.model.verdict import Valid
-    from harness.running import execute, experiment
+    from harness.running import execute
     from harness.testbeds import leases
 
     folder = store.find(root, name)
@@ -105,4 +106,4 @@ def _run(name: str, root: Path, json: bool, limit_s: float | None) -> int:
         text = f"UNKNOWN\n{cause}. Its history so far, by a model:\n  rift check {folder.path} --model NAME"
         tell({"valid": Valid.UNKNOWN, "cause": cause, "folder": str(folder.path)}, lambda _: text, json)
         return Valid.UNKNOWN.exit_code
-    return execute.show(execute.reported(experiment.judged(folder, limit_s or LIMIT_S)), json)
+    return execute.show(execute.reported(runs.judged(folder, limit_s or LIMIT_S)), json)

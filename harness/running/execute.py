@@ -15,8 +15,10 @@ import msgspec
 import uvloop
 
 from harness import registry, store
+from harness.judging import runs
 from harness.model.plan import Plan
 from harness.model.run import Run
+from harness.planning import parts
 from harness.running import experiment
 from harness.running.console import Console
 from harness.store import RunFolder
@@ -33,7 +35,7 @@ def run(plan: Plan, root: Path, link_server_url: str | None = None, quiet: bool 
     can be skipped, and still ends every process. Raises RiftError when harness or environment failed; the history
     that exists is kept.
     """
-    plan = experiment.complete(plan)
+    plan = parts.complete(plan)
     console = Console(plan.time_limit_s, quiet)
     folder = store.create(root, plan)
     console.say(f"seed {plan.seed}   replay: {plan.replay}")
@@ -48,7 +50,7 @@ def run(plan: Plan, root: Path, link_server_url: str | None = None, quiet: bool 
         console.say(f"seed {plan.seed}   replay: {plan.replay}")
         raise
     console.say("judging")
-    finished = reported(experiment.judged(folder))
+    finished = reported(runs.judged(folder))
     console.say(f"seed {plan.seed}   replay: {plan.replay}")
     return finished
 
@@ -56,7 +58,7 @@ def run(plan: Plan, root: Path, link_server_url: str | None = None, quiet: bool 
 def _keep_evidence(folder: RunFolder, console: Console) -> None:
     """Judge what a failed run left: a violation that clients saw stays one. Nothing here may hide the failure."""
     try:
-        found = reported(experiment.judged(folder))
+        found = reported(runs.judged(folder))
     except Exception as error:  # e.g. the full disk that the run failed of
         console.say(f"not judged: {type(error).__name__}: {error}")
         return
