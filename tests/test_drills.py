@@ -17,6 +17,9 @@ from harness.checkers.rpo import Rpo
 from harness.checkers.rto import Rto
 from harness.commands import _serve
 from harness.drills import figures, repeated
+from harness.drills.outcomes import Drilled, Drills
+from harness.drills.planned import Asked, objectives, planned
+from harness.drills.told import as_text, line
 from harness.errors import RiftError, TestbedError, UsageError
 from harness.faults.kill_region import FAULT as KILL_REGION
 from harness.generators.base import PENDING
@@ -47,28 +50,26 @@ S = 1_000_000_000
 
 def test_a_drill_strikes_holds_heals_and_hands_back() -> None:
     asked = Drill(fault="kill-region", at_s=5, hold_s=8, failback_after_s=2)
-    planned = steps(asked, KILL_REGION, THREE, Rng(1))
-    assert [op.f for op in planned] == ["start", "stop", "failback"]
-    struck_s = planned[0].time_ns / S
+    ops = steps(asked, KILL_REGION, THREE, Rng(1))
+    assert [op.f for op in ops] == ["start", "stop", "failback"]
+    struck_s = ops[0].time_ns / S
     assert 5 <= struck_s <= 5.2
-    assert [round(op.time_ns / S - struck_s, 6) for op in planned] == [0, 8, 10]
-    assert planned == steps(
-        Drill(fault="kill-region", at_s=5, hold_s=8, failback_after_s=2), KILL_REGION, THREE, Rng(1)
-    )
-    assert planned[0].value["follow"], "the victim is found when the fault strikes"
+    assert [round(op.time_ns / S - struck_s, 6) for op in ops] == [0, 8, 10]
+    assert ops == steps(Drill(fault="kill-region", at_s=5, hold_s=8, failback_after_s=2), KILL_REGION, THREE, Rng(1))
+    assert ops[0].value["follow"], "the victim is found when the fault strikes"
 
 
 def test_a_drill_can_name_its_region() -> None:
-    planned = steps(Drill(fault="kill-region", region="eu-west-1", failback_after_s=0), KILL_REGION, THREE, Rng(1))
-    assert [op.f for op in planned] == ["start", "stop"]
-    assert planned[0].value["nodes"] == ["n2"]
+    ops = steps(Drill(fault="kill-region", region="eu-west-1", failback_after_s=0), KILL_REGION, THREE, Rng(1))
+    assert [op.f for op in ops] == ["start", "stop"]
+    assert ops[0].value["nodes"] == ["n2"]
     with pytest.raises(UsageError, match="mars"):
         steps(Drill(fault="kill-region", region="mars"), KILL_REGION, THREE, Rng(1))
 
 
 def test_the_failback_keeps_its_distance_from_a_heal_that_came_late() -> None:
-    planned = steps(Drill(fault="kill-region", at_s=5, hold_s=8, failback_after_s=2), KILL_REGION, THREE, Rng(1))
-    timeline: Any = Timeline(planned, until_ns=60 * S)
+    ops = steps(Drill(fault="kill-region", at_s=5, hold_s=8, failback_after_s=2), KILL_REGION, THREE, Rng(1))
+    timeline: Any = Timeline(ops, until_ns=60 * S)
     ctx = Context.start(clients=1)
     op, timeline = timeline.op(ctx)
     applied_ns = op.time_ns + S
@@ -84,8 +85,8 @@ def test_the_failback_keeps_its_distance_from_a_heal_that_came_late() -> None:
 
 
 def test_a_failback_that_nobody_would_see_through_is_left_out() -> None:
-    planned = steps(Drill(fault="kill-region", at_s=5, hold_s=8, failback_after_s=2), KILL_REGION, THREE, Rng(1))
-    timeline: Any = Timeline(planned[2:], until_ns=16 * S)
+    ops = steps(Drill(fault="kill-region", at_s=5, hold_s=8, failback_after_s=2), KILL_REGION, THREE, Rng(1))
+    timeline: Any = Timeline(ops[2:], until_ns=16 * S)
     assert timeline.op(Context.start(clients=1)) is None
 
 
@@ -94,13 +95,13 @@ def test_a_failback_that_nobody_would_see_through_is_left_out() -> None:
 
 def test_objectives_are_the_targets_unless_the_user_says_otherwise() -> None:
     claimed = Objectives(rto_s=30, rpo_s=0, one_primary=True)
-    assert repeated.objectives({}, claimed) == claimed
-    said = repeated.objectives({"rto": "1500ms", "rpo": "2m", "availability": "99.5%"}, claimed)
+    assert objectives({}, claimed) == claimed
+    said = objectives({"rto": "1500ms", "rpo": "2m", "availability": "99.5%"}, claimed)
     assert said == Objectives(rto_s=1.5, rpo_s=120, availability=0.995, one_primary=True)
-    assert repeated.objectives({"rpo": "0"}, Objectives()).rpo_s == 0
+    assert objectives({"rpo": "0"}, Objectives()).rpo_s == 0
     for wrong in ({"rto": "soon"}, {"availability": "2"}, {"rpo": "5%"}):
         with pytest.raises(UsageError, match="write a"):
-            repeated.objectives(wrong, claimed)
+            objectives(wrong, claimed)
 
 
 def test_a_distribution_tells_the_whole_range() -> None:
@@ -120,9 +121,9 @@ def test_a_distribution_tells_the_whole_range() -> None:
     ],
 )
 def test_the_worst_drill_decides_the_exit_code(outcomes: list[Valid], problem: str, code: int) -> None:
-    each = [repeated.Drilled(1, valid, "", "", {}) for valid in outcomes[:-1]]
-    last = repeated.Drilled(2, outcomes[-1], "", "", {}, problem)
-    assert repeated.Drills(repeated.Asked("x"), (*each, last)).exit_code == code
+    each = [Drilled(1, valid, "", "", {}) for valid in outcomes[:-1]]
+    last = Drilled(2, outcomes[-1], "", "", {}, problem)
+    assert Drills(Asked("x"), (*each, last)).exit_code == code
 
 
 def kind(**times: Any) -> dict[str, Any]:
@@ -166,7 +167,7 @@ def test_groups_that_do_not_compare_are_never_mixed() -> None:
 def test_a_target_without_a_leader_needs_a_region() -> None:
     own = str(ROOT / "docs/examples/my_target.py")
     with pytest.raises(UsageError, match="--region"):
-        repeated.planned(repeated.Asked(target=own))
+        planned(Asked(target=own))
 
 
 # --- what nodes tell -----------------------------------------------------------------------------
@@ -327,7 +328,7 @@ def lossy(seed: int) -> History:
 
 def drilled_by_script(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, histories: list[Any], target: str = "postgres"
-) -> repeated.Drills:
+) -> Drills:
     """Drills whose runs are these histories, judged and stored as real ones are; an error ends its drill early."""
     left = iter(histories)
 
@@ -346,7 +347,7 @@ def drilled_by_script(
         return judged
 
     monkeypatch.setattr(execute, "run", run)
-    asked = repeated.Asked(target=target, seed=1, repeat=len(histories), options={"mode": "quorum"})
+    asked = Asked(target=target, seed=1, repeat=len(histories), options={"mode": "quorum"})
     return repeated.drill(asked, tmp_path / "store")
 
 
@@ -393,7 +394,7 @@ def test_a_drill_that_fails_costs_neither_its_evidence_nor_the_others(
     assert (failed.problem, other.problem) == ("a port is taken", "")
     assert store.load(store.RunFolder(Path(failed.folder))).state == "failed"
     assert "divided" in other.measured
-    assert "seed 1 failed: a port is taken" in repeated.as_text(found)
+    assert "seed 1 failed: a port is taken" in as_text(found)
 
 
 def test_a_drill_that_knows_nothing_of_losses_is_not_counted_as_one_without(
@@ -407,8 +408,8 @@ def test_a_drill_that_knows_nothing_of_losses_is_not_counted_as_one_without(
     assert [drill.get("lost") for drill in data["drills"]] == [None, 1, None]
     assert data["distribution"]["lost"] == {"n": 1, "min": 1, "median": 1, "p95": 1, "max": 1}
     assert data["distribution"]["split_brain_s"]["n"] == 1
-    assert "acknowledged writes is unknown" in repeated.line(found.drills[0])
-    assert "lost" not in repeated.line(found.drills[2]), "nothing was measured before it failed"
+    assert "acknowledged writes is unknown" in line(found.drills[0])
+    assert "lost" not in line(found.drills[2]), "nothing was measured before it failed"
 
 
 def test_a_summary_that_cannot_be_written_costs_no_verdict(

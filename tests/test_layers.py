@@ -32,7 +32,7 @@ INSIDE = {  # rooms with an order of their own, from the ground up
     "planning": ({"topologies", "traits", "runbooks"}, {"plans", "parts"}),
     "judging": ({"runs", "judges", "shapes", "tally"}, {"recorded"}, {"releases"}),
     "running": ({"console", "guard", "recovering", "stage", "watching"}, {"experiment"}, {"execute"}, {"playing"}),
-    "drills": ({"figures"}, {"repeated"}),
+    "drills": ({"figures", "planned"}, {"outcomes"}, {"told"}, {"repeated"}),
 }
 RANK = {room: rank for rank, layer in enumerate(LAYERS) for room in layer}
 OUTSIDE = {  # folders that are found by path, and what of the engine they may know

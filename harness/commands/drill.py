@@ -54,14 +54,14 @@ def command(
     page beside the runs, drills-<utc>.html, sums them up.
     Example: rift drill --target postgres --mode async --fault partition-region --repeat 10 --seed 1
     """
-    from harness.drills import repeated
+    from harness.drills import planned, repeated, told
     from harness.planning import plans
 
     said: dict[str, Any] = {"target": target, "option": option, "mode": mode, "fault": fault, "region": region or None}
     said |= {"topology": topology, "profile": profile, "testbed": None if testbed == "local" else testbed}
     said |= {"hold": hold, "no-failback": not failback, "rto": rto, "rpo": rpo, "availability": availability}
     said |= {"rate": rate, "clients": clients, "op-timeout": op_timeout, "recovery-limit": recovery_limit}
-    asked = repeated.Asked(
+    asked = planned.Asked(
         target=target,
         options=plans.options([*([f"mode={mode}"] if mode else []), *(option or [])]),
         fault=fault,
@@ -82,5 +82,5 @@ def command(
         said=said | {"link-server": link_server},
     )
     found = repeated.drill(asked, store_root(store))
-    tell(found.as_data(), lambda _: repeated.as_text(found), json)
+    tell(found.as_data(), lambda _: told.as_text(found), json)
     return found.exit_code
