@@ -94,7 +94,7 @@ class Stored:
 class Options:
     """What was asked for besides the model; None and empty leave the checker its own choice.
 
-    ``settings`` are the model's options by name, see ``harness.judges.settings``; ``initial`` and ``consistency`` are
+    ``settings`` are the model's options by name, see ``judges.settings``; ``initial`` and ``consistency`` are
     two of them.
     """
 
