@@ -26,9 +26,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from harness import judges, judging
 from harness.certify.evidence.recorded import index
 from harness.checkers.linearizable import Linearizable
+from harness.judging import judges, recorded
 from harness.kernels.calls import Budget, call_columns
 from harness.kernels.compiling import fast
 from harness.kernels.windowed import decide_windowed
@@ -187,19 +187,19 @@ def exponent(sizes: Sequence[int], seconds: Sequence[float]) -> float:
     return sum((x - mean_x) * (y - mean_y) for x, y in zip(xs, ys, strict=True)) / sum((x - mean_x) ** 2 for x in xs)
 
 
-def recorded(folder: Path) -> None:
+def of_folder(folder: Path) -> None:
     """Judge what the folder's ``expected.json`` names, and print seconds by kind of file."""
     kinds: dict[str, list[tuple[float, str, bool]]] = {}
     known = sorted(index(folder).items())
     histories = [
-        judging.source(str(folder / name), folder, judges.judge_of(facts["model"]).keyed) for name, facts in known
+        recorded.source(str(folder / name), folder, judges.judge_of(facts["model"]).keyed) for name, facts in known
     ]
     for timed in (False, True):  # once to have everything loaded and read
         gc.collect()
         gc.freeze()
         for history, (name, facts) in zip(histories, known, strict=True):
             began = time.perf_counter()
-            judged = judging.check(history, facts["model"], judging.Options(facts.get("initial")))
+            judged = recorded.check(history, facts["model"], recorded.Options(facts.get("initial")))
             seconds = time.perf_counter() - began
             right = judged.verdict.valid is (Valid.TRUE if facts["valid"] else Valid.FALSE)
             if timed:
@@ -219,7 +219,7 @@ def main() -> None:
     parser.add_argument("--one", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.histories:
-        recorded(args.histories)
+        of_folder(args.histories)
         return
     if args.one:
         print(json.dumps(measure(next(row for row in ROWS if row.name == args.one))))

@@ -16,9 +16,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from harness import planning, registry
+from harness import registry
 from harness.contracts import Lab
 from harness.model.attestation import effective
+from harness.planning import plans
 from harness.testbeds import opening
 
 FAULTS = ("partition-region", "blackhole-region", "drop-region", "disconnect-region")
@@ -52,7 +53,7 @@ async def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         began = time.monotonic()
         testbed = opening.open_testbed(
-            "compose", planning.topology("three-regions"), registry.target("etcd"), Path(folder),
+            "compose", plans.topology("three-regions"), registry.target("etcd"), Path(folder),
             run_id=f"bench-{secrets.token_hex(3)}", seed=1, link_server=None, home=home, say=lambda line: None,
         )  # fmt: skip
         async with testbed as lab:

@@ -18,8 +18,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from harness import planning, registry
+from harness import registry
 from harness.contracts import Address, Lab
+from harness.planning import plans
 from harness.testbeds import opening
 
 FAULTS = ("partition-region", "reset-region", "blackhole-region", "drop-region", "disconnect-region")
@@ -101,7 +102,7 @@ async def main() -> None:
     print(f"{'fault':<20} {'kept connection sees':<24} {'after':>9} {'bytes acked':>12} a new connection meets")
     with tempfile.TemporaryDirectory() as folder:
         testbed = opening.open_testbed(
-            "compose", planning.topology("three-regions"), registry.target("etcd"), Path(folder),
+            "compose", plans.topology("three-regions"), registry.target("etcd"), Path(folder),
             run_id=f"bench-{secrets.token_hex(3)}", seed=1, link_server=None, home=registry.home("compose"),
             say=lambda line: None,
         )  # fmt: skip

@@ -23,13 +23,15 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from harness import execute, planning, registry
+from harness import registry
 from harness.certify.systems.outages import LATENCY_S, Script, played
 from harness.checkers.rpo import Rpo
 from harness.checkers.rto import Rto
 from harness.model.history import History
 from harness.model.op import INVOKE, OK, Op
 from harness.model.plan import Drill
+from harness.planning import plans
+from harness.running import execute
 
 GAP_S = 0.02
 SERVER = Path(__file__).resolve().parent.parent / "tests" / "scripted_target.py"
@@ -112,7 +114,7 @@ def _answer_s(history: History, region: str, f: str) -> float:
 def _plan(seed: int, folder: Path) -> Any:
     solo = folder / "solo.yaml"
     solo.write_text("name: solo\nregions: [{id: eu}, {id: us, nodes: 0}]\nlinks: [{from: eu, to: us, rtt_ms: 2}]\n")
-    return planning.plan(
+    return plans.plan(
         target=str(SERVER),
         target_options={"forget": str(FORGET)},
         topology_name=str(solo),

@@ -28,13 +28,14 @@ import uvloop
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # this file is run as a script
 
-from harness import planning, registry
+from harness import registry
 from harness.contracts import Address, Client, Shape
 from harness.generators import clients, time_limit
 from harness.journal import Journal
 from harness.model.clock import MonotonicClock
 from harness.model.op import Op
 from harness.model.seeds import Rng
+from harness.planning import plans
 from harness.runner import Connect, Runner
 from harness.testbeds.local import LocalTestbed
 from harness.testbeds.procfs import PROC, processes
@@ -120,7 +121,7 @@ async def answerer() -> AsyncIterator[Connect]:
 @asynccontextmanager
 async def store(target_name: str, topology_name: str) -> AsyncIterator[Connect]:
     """Clients of a reference store."""
-    topology, target = planning.topology(topology_name), registry.target(target_name)
+    topology, target = plans.topology(topology_name), registry.target(target_name)
     with tempfile.TemporaryDirectory() as folder:
         async with LocalTestbed(topology, target, Path(folder), secrets.token_hex(4), seed=7) as lab:
 

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import msgspec
 
-from harness import planning
 from harness.checkers import waves
 from harness.formats import _wave_log as wave_log
-from harness.playing import Playing
+from harness.planning import plans
+from harness.running.playing import Playing
 from harness.scenarios import Stage
 from harness.workloads._rollouts import Play
 
@@ -83,7 +83,7 @@ def judge_rollout(folder: Path) -> None:
         await play.expect("NOM-8", "it completes", True, await play.succeeds(0))
         await play.clean()
 
-    plan = planning.plan(
+    plan = plans.plan(
         target="refrollout", target_options={}, topology_name="four-regions", profile=None, testbed="local",
         workload="rollout", faults="none", seed=1, name="bench", said={},
     )  # fmt: skip

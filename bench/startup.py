@@ -15,7 +15,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from harness import planning, registry
+from harness import registry
+from harness.planning import plans
 from harness.testbeds.local import LocalTestbed
 
 
@@ -23,7 +24,7 @@ async def up(target: str) -> tuple[float, float]:
     """Seconds until up and verified, and until everything is gone again."""
     with tempfile.TemporaryDirectory() as folder:
         testbed = LocalTestbed(
-            planning.topology("three-regions"), registry.target(target), Path(folder), secrets.token_hex(4), seed=7
+            plans.topology("three-regions"), registry.target(target), Path(folder), secrets.token_hex(4), seed=7
         )
         began = time.perf_counter()
         async with testbed:

@@ -21,7 +21,7 @@ from harness.model.seeds import fresh_seed
 from harness.model.verdict import Valid
 
 if TYPE_CHECKING:  # it brings the checkers, which a session without a target does not need
-    from harness.tally import Line
+    from harness.judging.tally import Line
 
 PLAYING: Final = pytest.StashKey[Any]()
 FINISHED: Final = pytest.StashKey[list[Run]]()
@@ -124,13 +124,14 @@ def holds(request: pytest.FixtureRequest) -> Holds:
 
 
 def _run(request: pytest.FixtureRequest, workload: str, numbers: dict[str, float]) -> Run:
-    from harness import execute, planning
+    from harness.planning import plans
+    from harness.running import execute
 
     option = request.config.getoption
     said = {
         "target": option("--target"),
         "option": option("--target-option"),
-        "topology": option("--topology") or planning.DEFAULT_TOPOLOGY,
+        "topology": option("--topology") or plans.DEFAULT_TOPOLOGY,
     }
     said |= {name.removesuffix("_s").removesuffix("_hz"): value for name, value in numbers.items()}
     said |= {"profile": option("--profile"), "workload": workload, "faults": option("--faults")}
@@ -140,10 +141,10 @@ def _run(request: pytest.FixtureRequest, workload: str, numbers: dict[str, float
     if option("--time-limit"):
         said["time_limit"] = option("--time-limit")
     try:
-        plan = planning.plan(
+        plan = plans.plan(
             target=option("--target"),
-            target_options=planning.options(option("--target-option")),
-            topology_name=option("--topology") or planning.DEFAULT_TOPOLOGY,
+            target_options=plans.options(option("--target-option")),
+            topology_name=option("--topology") or plans.DEFAULT_TOPOLOGY,
             profile=option("--profile"),
             testbed=option("--testbed"),
             workload=workload,
@@ -199,7 +200,7 @@ def regions(request: pytest.FixtureRequest) -> Regions:
 
 def _show_guarantees(terminal: Any, said: list[list[Any]]) -> None:
     from harness.checkers import regions, rollout
-    from harness.tally import Said, table
+    from harness.judging.tally import Said, table
 
     found = [Said(*each) for each in said]
     families = (("multiregion deployments", rollout.GUARANTEES), ("stores over regions", regions.GUARANTEES))
@@ -226,7 +227,7 @@ def _played(
     request: pytest.FixtureRequest, workload: str, scenario: Scenario, rows: tuple[str, ...], topology: str,
     asked: Mapping[str, str], reason: Callable[[Mapping[str, str]], str],
 ) -> Run:  # fmt: skip
-    from harness import tally
+    from harness.judging import tally
 
     stash = request.node.stash
     stash[SAID] = tally.unjudged(rows, "unknown", "its scenario did not come to an end")
@@ -248,17 +249,18 @@ def _play(
     request: pytest.FixtureRequest, workload: str, scenario: Scenario, topology: str, asked: Mapping[str, str],
     reason: Callable[[Mapping[str, str]], str],
 ) -> Run:  # fmt: skip
-    from harness import planning, registry
-    from harness.playing import Playing
+    from harness import registry
+    from harness.planning import plans
+    from harness.running.playing import Playing
 
     option = request.config.getoption
     if request.config.stash.get(PLAYING, None) is None:
         request.config.stash[PLAYING] = Playing(option("--store"), option("--link-server"))
     try:
-        given = planning.options(option("--target-option"))
+        given = plans.options(option("--target-option"))
         able: frozenset[str] = getattr(registry.target(option("--target"), given), "configurable", frozenset())
         chosen = {**{name: value for name, value in asked.items() if name in able}, **given}
-        plan = planning.plan(
+        plan = plans.plan(
             target=option("--target"),
             target_options=chosen,
             topology_name=topology,

@@ -1,6 +1,6 @@
 """The page about repeated drills: all their times on one scale, the distributions, and a line for each drill.
 
-It shows what ``rift drill --json`` tells, nothing else; see ``harness.drilled`` for what each number means.
+It shows what ``rift drill --json`` tells, nothing else; see ``harness.drills.figures`` for what each number means.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ OF_DRILLS = {"rpo", "rto", "split-brain"}
 
 
 def test_every_model_of_rift_check_that_judges_data_has_a_family() -> None:
-    from harness import judges
+    from harness.judging import judges
 
     others = {"kv", "queue", "read-your-writes", "monotonic-reads", "monotonic-writes", "writes-follow-reads"}
     assert set(folders.family_names()) - OF_DRILLS == set(judges.MODELS) - others

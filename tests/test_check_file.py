@@ -12,9 +12,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from harness import cli, formats, judges, judging, store
+from harness import cli, formats, store
 from harness.errors import UsageError
 from harness.formats import json_lines
+from harness.judging import judges, recorded
 from harness.model.op import Op, invoke
 from harness.model.plan import Plan
 from harness.testbeds.leases import Lease
@@ -45,7 +46,7 @@ def test_a_recorded_history_gets_its_verdict(name: str) -> None:
     found = formats.load(HISTORIES / name)
     assert wanted["format"] in (found.format, f"{found.format}-lines")
     assert len(found.columns) == len(found.history.operations) > 0
-    judged = judging.check(found, wanted["model"], judging.Options(initial=wanted.get("initial")))
+    judged = recorded.check(found, wanted["model"], recorded.Options(initial=wanted.get("initial")))
     assert judged.as_data()["valid"] == wanted["valid"], judged.as_text()
 
 
@@ -263,8 +264,8 @@ def test_options_reach_their_checker(tmp_path: Path) -> None:
 
     def code(model: str, *options: str) -> int:
         given = dict(option.split("=") for option in options if option != "-o")
-        asked = judging.asked(model, given, None, None, keyed=False)
-        return judging.check_file(str(tmp_path / "h"), tmp_path, model, asked).verdict.valid.exit_code
+        asked = recorded.asked(model, given, None, None, keyed=False)
+        return recorded.check_file(str(tmp_path / "h"), tmp_path, model, asked).verdict.valid.exit_code
 
     assert code("staleness", "-o", "max_versions=0") == 1
     assert code("staleness", "-o", "max-versions=1") == 0
@@ -359,7 +360,7 @@ def test_converting_to_an_unknown_format_or_place_changes_nothing(run: store.Run
 
 def test_a_model_that_is_no_file_names_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="did you mean 'list-append'"):
-        judging.check_file("any", tmp_path, "list-apend", judging.Options())
+        recorded.check_file("any", tmp_path, "list-apend", recorded.Options())
 
 
 def test_a_small_check_loads_no_heavy_library(tmp_path: Path) -> None:
@@ -380,7 +381,7 @@ def test_a_history_without_times_is_explained_without_inventing_any(tmp_path: Pa
         "{:process 0 :type :invoke :f :write :value 1}\n{:process 0 :type :ok :f :write :value 1}\n"
         "{:process 1 :type :invoke :f :read :value nil}\n{:process 1 :type :ok :f :read :value 0}\n"
     )
-    found = judging.check(judging.source(str(path), tmp_path), "cas-register", judging.Options(initial=0))
+    found = recorded.check(recorded.source(str(path), tmp_path), "cas-register", recorded.Options(initial=0))
     text = found.as_text()
     assert "after client 0's write of 1 was acknowledged" in text
     assert " s to " not in text

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from harness import experiment, planning
+from harness.planning import parts, plans
 
 
 def rift(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -96,12 +96,22 @@ def test_help_does_not_load_the_heavy_libraries(tmp_path: Path) -> None:
     assert subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=False).returncode == 0
 
 
+def test_a_file_among_the_commands_is_a_subcommand(tmp_path: Path) -> None:
+    (tmp_path / "greet.py").write_text(
+        'def command(who: str = "you") -> int:\n    """Say hello."""\n    print("hello", who)\n'
+    )
+    (tmp_path / "_shared.py").write_text("raise AssertionError\n")
+    code = "import sys, harness.commands as c; c.__path__[:] = [sys.argv.pop()]; from harness.cli import main; main()"
+    command = [sys.executable, "-c", code, "greet", "--who", "them", str(tmp_path)]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "hello them\n"
+
+
 def plan(**options: Any) -> Any:
-    return planning.plan(target="refstore", said={"target": "refstore"}, **options)
+    return plans.plan(target="refstore", said={"target": "refstore"}, **options)
 
 
 def test_the_same_seed_gives_the_same_schedule_and_another_seed_another() -> None:
-    hashes = [experiment.complete(plan(seed=seed)).schedule_hash for seed in (7, 7, 8)]
+    hashes = [parts.complete(plan(seed=seed)).schedule_hash for seed in (7, 7, 8)]
     assert hashes[0] == hashes[1] != hashes[2]
 
 
@@ -113,12 +123,12 @@ def test_the_schedule_hash_covers_faults_and_load() -> None:
         {"numbers": {"time_limit_s": 12.0}},
         {"workload": "set"},
     ]
-    hashes = {experiment.complete(plan(**base, **other)).schedule_hash for other in [{}, *others]}
+    hashes = {parts.complete(plan(**base, **other)).schedule_hash for other in [{}, *others]}
     assert len(hashes) == 5
 
 
 def test_the_replay_command_carries_what_was_said_and_the_seed() -> None:
-    made = planning.plan(
+    made = plans.plan(
         target="refstore",
         target_options={"bug": "stale-reads"},
         seed=None,

@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import pytest
 
-from harness import experiment, planning, recovering, registry
+from harness import registry
 from harness.contracts import Launch, Place, Target
 from harness.errors import MissingPower
 from harness.faults._clocks import OFFSET_S, Reading, offset_s
@@ -22,6 +22,8 @@ from harness.model.attestation import effective
 from harness.model.op import invoke
 from harness.model.topology import Region, Topology
 from harness.nemesis import until_healed
+from harness.planning import parts, plans
+from harness.running import recovering
 from harness.testbeds import faketime
 from harness.testbeds.clocks import NodeClocks
 from harness.testbeds.local import LocalTestbed
@@ -172,17 +174,17 @@ def test_what_a_target_preloads_by_itself_stays() -> None:
 
 def test_a_target_that_does_not_tell_its_time_is_skipped_with_the_reason() -> None:
     with pytest.raises(MissingPower, match=r"clock-ahead moves clocks, and target etcd does not say what time"):
-        experiment.Parts(planning.plan(target="etcd", faults="clock-ahead", seed=1))
-    assert "clock-ahead" not in planning.plan(target="etcd", faults="all", seed=1).faults
+        parts.Parts(plans.plan(target="etcd", faults="clock-ahead", seed=1))
+    assert "clock-ahead" not in plans.plan(target="etcd", faults="all", seed=1).faults
 
 
 def test_without_the_library_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(faketime, "refused", lambda: "libfaketime is not installed")
     monkeypatch.setattr(faketime, "missing", lambda: "libfaketime is not installed")
-    plan = planning.plan(target="refstore", faults="clock-ahead", seed=1)
+    plan = plans.plan(target="refstore", faults="clock-ahead", seed=1)
     with pytest.raises(MissingPower, match=r"needs clocks.*not installed; pip install 'rift-harness\[clocks\]'"):
-        experiment.complete(plan)
-    assert "clock-ahead" not in planning.plan(target="refstore", faults="all", seed=1).faults
+        parts.complete(plan)
+    assert "clock-ahead" not in plans.plan(target="refstore", faults="all", seed=1).faults
 
 
 async def test_a_target_without_a_clock_leaves_a_symptom_hidden_and_no_evidence() -> None:

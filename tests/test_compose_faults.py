@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from harness import recovering
+from harness.running import recovering
 from harness.testbeds import faketime
 from harness.testbeds.containers import doors
 from tests.docker_lab import composed, engine_for_tests, left_of

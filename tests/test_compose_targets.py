@@ -13,7 +13,7 @@ from harness.contracts import Client
 from harness.errors import OperationError
 from harness.failovers import HandsOver
 from harness.model.op import Op, invoke
-from harness.topologies import load
+from harness.planning.topologies import load
 from tests.docker_lab import composed, engine_for_tests, left_of
 from tests.real_servers import (
     FIXTURES,

@@ -12,13 +12,19 @@ from typing import Any, cast
 import msgspec
 import pytest
 
-from harness import drilled, drills, execute, experiment, planning, recovering, registry, serving, store, watching
+from harness import registry, store
 from harness.checkers.rpo import Rpo
 from harness.checkers.rto import Rto
+from harness.commands import _serve
+from harness.drills import figures, repeated
+from harness.drills.outcomes import Drilled, Drills
+from harness.drills.planned import Asked, objectives, planned
+from harness.drills.told import as_text, line
 from harness.errors import RiftError, TestbedError, UsageError
 from harness.faults.kill_region import FAULT as KILL_REGION
 from harness.generators.base import PENDING
 from harness.generators.context import Context
+from harness.judging import runs
 from harness.model.claims import Objectives
 from harness.model.history import History
 from harness.model.op import INFO, NEMESIS, Op
@@ -28,8 +34,10 @@ from harness.model.seeds import Rng
 from harness.model.topology import Region, Topology
 from harness.model.verdict import Valid
 from harness.nemesis import Timeline
-from harness.runbooks import steps
-from harness.topologies import load
+from harness.planning import plans
+from harness.planning.runbooks import steps
+from harness.planning.topologies import load
+from harness.running import execute, recovering, watching
 from tests.scripted import Script
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -42,28 +50,26 @@ S = 1_000_000_000
 
 def test_a_drill_strikes_holds_heals_and_hands_back() -> None:
     asked = Drill(fault="kill-region", at_s=5, hold_s=8, failback_after_s=2)
-    planned = steps(asked, KILL_REGION, THREE, Rng(1))
-    assert [op.f for op in planned] == ["start", "stop", "failback"]
-    struck_s = planned[0].time_ns / S
+    ops = steps(asked, KILL_REGION, THREE, Rng(1))
+    assert [op.f for op in ops] == ["start", "stop", "failback"]
+    struck_s = ops[0].time_ns / S
     assert 5 <= struck_s <= 5.2
-    assert [round(op.time_ns / S - struck_s, 6) for op in planned] == [0, 8, 10]
-    assert planned == steps(
-        Drill(fault="kill-region", at_s=5, hold_s=8, failback_after_s=2), KILL_REGION, THREE, Rng(1)
-    )
-    assert planned[0].value["follow"], "the victim is found when the fault strikes"
+    assert [round(op.time_ns / S - struck_s, 6) for op in ops] == [0, 8, 10]
+    assert ops == steps(Drill(fault="kill-region", at_s=5, hold_s=8, failback_after_s=2), KILL_REGION, THREE, Rng(1))
+    assert ops[0].value["follow"], "the victim is found when the fault strikes"
 
 
 def test_a_drill_can_name_its_region() -> None:
-    planned = steps(Drill(fault="kill-region", region="eu-west-1", failback_after_s=0), KILL_REGION, THREE, Rng(1))
-    assert [op.f for op in planned] == ["start", "stop"]
-    assert planned[0].value["nodes"] == ["n2"]
+    ops = steps(Drill(fault="kill-region", region="eu-west-1", failback_after_s=0), KILL_REGION, THREE, Rng(1))
+    assert [op.f for op in ops] == ["start", "stop"]
+    assert ops[0].value["nodes"] == ["n2"]
     with pytest.raises(UsageError, match="mars"):
         steps(Drill(fault="kill-region", region="mars"), KILL_REGION, THREE, Rng(1))
 
 
 def test_the_failback_keeps_its_distance_from_a_heal_that_came_late() -> None:
-    planned = steps(Drill(fault="kill-region", at_s=5, hold_s=8, failback_after_s=2), KILL_REGION, THREE, Rng(1))
-    timeline: Any = Timeline(planned, until_ns=60 * S)
+    ops = steps(Drill(fault="kill-region", at_s=5, hold_s=8, failback_after_s=2), KILL_REGION, THREE, Rng(1))
+    timeline: Any = Timeline(ops, until_ns=60 * S)
     ctx = Context.start(clients=1)
     op, timeline = timeline.op(ctx)
     applied_ns = op.time_ns + S
@@ -79,8 +85,8 @@ def test_the_failback_keeps_its_distance_from_a_heal_that_came_late() -> None:
 
 
 def test_a_failback_that_nobody_would_see_through_is_left_out() -> None:
-    planned = steps(Drill(fault="kill-region", at_s=5, hold_s=8, failback_after_s=2), KILL_REGION, THREE, Rng(1))
-    timeline: Any = Timeline(planned[2:], until_ns=16 * S)
+    ops = steps(Drill(fault="kill-region", at_s=5, hold_s=8, failback_after_s=2), KILL_REGION, THREE, Rng(1))
+    timeline: Any = Timeline(ops[2:], until_ns=16 * S)
     assert timeline.op(Context.start(clients=1)) is None
 
 
@@ -89,19 +95,19 @@ def test_a_failback_that_nobody_would_see_through_is_left_out() -> None:
 
 def test_objectives_are_the_targets_unless_the_user_says_otherwise() -> None:
     claimed = Objectives(rto_s=30, rpo_s=0, one_primary=True)
-    assert drills.objectives({}, claimed) == claimed
-    said = drills.objectives({"rto": "1500ms", "rpo": "2m", "availability": "99.5%"}, claimed)
+    assert objectives({}, claimed) == claimed
+    said = objectives({"rto": "1500ms", "rpo": "2m", "availability": "99.5%"}, claimed)
     assert said == Objectives(rto_s=1.5, rpo_s=120, availability=0.995, one_primary=True)
-    assert drills.objectives({"rpo": "0"}, Objectives()).rpo_s == 0
+    assert objectives({"rpo": "0"}, Objectives()).rpo_s == 0
     for wrong in ({"rto": "soon"}, {"availability": "2"}, {"rpo": "5%"}):
         with pytest.raises(UsageError, match="write a"):
-            drills.objectives(wrong, claimed)
+            objectives(wrong, claimed)
 
 
 def test_a_distribution_tells_the_whole_range() -> None:
-    assert drilled.spread([3.0, None, 1.0, 2.0]) == {"n": 3, "min": 1.0, "median": 2.0, "p95": 3.0, "max": 3.0}
-    assert drilled.spread([float(n) for n in range(1, 101)])["p95"] == 95.0
-    assert drilled.spread([])["median"] is None
+    assert figures.spread([3.0, None, 1.0, 2.0]) == {"n": 3, "min": 1.0, "median": 2.0, "p95": 3.0, "max": 3.0}
+    assert figures.spread([float(n) for n in range(1, 101)])["p95"] == 95.0
+    assert figures.spread([])["median"] is None
 
 
 @pytest.mark.parametrize(
@@ -115,9 +121,9 @@ def test_a_distribution_tells_the_whole_range() -> None:
     ],
 )
 def test_the_worst_drill_decides_the_exit_code(outcomes: list[Valid], problem: str, code: int) -> None:
-    each = [drills.Drilled(1, valid, "", "", {}) for valid in outcomes[:-1]]
-    last = drills.Drilled(2, outcomes[-1], "", "", {}, problem)
-    assert drills.Drills(drills.Asked("x"), (*each, last)).exit_code == code
+    each = [Drilled(1, valid, "", "", {}) for valid in outcomes[:-1]]
+    last = Drilled(2, outcomes[-1], "", "", {}, problem)
+    assert Drills(Asked("x"), (*each, last)).exit_code == code
 
 
 def kind(**times: Any) -> dict[str, Any]:
@@ -146,7 +152,7 @@ def test_groups_that_do_not_compare_are_never_mixed() -> None:
     ]
     found = {
         (each["manner"], each["region"], each["cut_off"] or each["after_heal"]): each
-        for each in drilled.distribution(rows)["rto"]
+        for each in figures.distribution(rows)["rto"]
     }
     assert len(found) == 6
     assert found["polite cut", "eu", True]["steady_s"]["max"] == 0.2, "what only the heal interrupted is apart"
@@ -155,13 +161,13 @@ def test_groups_that_do_not_compare_are_never_mixed() -> None:
     assert found["polite cut", "us", True]["drills"] == 1
     assert found["polite cut", "us", False]["steady_s"]["median"] == 3.0
     assert found["silent cut", "eu", False]["interrupted"] == 0
-    assert drilled.distribution(rows)["lost"] == {"n": 4, "min": 3, "median": 3, "p95": 3, "max": 3}
+    assert figures.distribution(rows)["lost"] == {"n": 4, "min": 3, "median": 3, "p95": 3, "max": 3}
 
 
 def test_a_target_without_a_leader_needs_a_region() -> None:
     own = str(ROOT / "docs/examples/my_target.py")
     with pytest.raises(UsageError, match="--region"):
-        drills.planned(drills.Asked(target=own))
+        planned(Asked(target=own))
 
 
 # --- what nodes tell -----------------------------------------------------------------------------
@@ -244,7 +250,7 @@ def test_a_real_outage_and_a_real_loss_are_measured(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(registry, "target", target)
     solo = tmp_path / "solo.yaml"
     solo.write_text("name: solo\nregions: [{id: eu}, {id: us, nodes: 0}]\nlinks: [{from: eu, to: us, rtt_ms: 2}]\n")
-    plan = planning.plan(
+    plan = plans.plan(
         target=own,
         target_options={"forget": "7"},
         topology_name=str(solo),
@@ -274,7 +280,7 @@ def test_a_real_outage_and_a_real_loss_are_measured(tmp_path: Path, monkeypatch:
     assert lost == {(key, value) for key, value in forgotten if value in acknowledged}
     assert len(lost) >= 6, "at most what was under way had not been acknowledged"
     assert (verdicts["rpo"].valid, verdicts["rpo"].judged, run.valid) == (Valid.FALSE, True, Valid.FALSE)
-    told = drilled.measured(run)
+    told = figures.measured(run)
     assert told["lost"] == len(lost)
     assert told["rto"]["append"]["slowest"]["steady_before_heal"] is False
     msgspec.json.encode(told)
@@ -322,7 +328,7 @@ def lossy(seed: int) -> History:
 
 def drilled_by_script(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, histories: list[Any], target: str = "postgres"
-) -> drills.Drills:
+) -> Drills:
     """Drills whose runs are these histories, judged and stored as real ones are; an error ends its drill early."""
     left = iter(histories)
 
@@ -335,14 +341,14 @@ def drilled_by_script(
         folder.set_state("finished")
         if isinstance(history, RiftError):
             folder.set_state("failed", str(history))
-        judged = execute.reported(experiment.judged(folder))
+        judged = execute.reported(runs.judged(folder))
         if isinstance(history, RiftError):
             raise history
         return judged
 
     monkeypatch.setattr(execute, "run", run)
-    asked = drills.Asked(target=target, seed=1, repeat=len(histories), options={"mode": "quorum"})
-    return drills.drill(asked, tmp_path / "store")
+    asked = Asked(target=target, seed=1, repeat=len(histories), options={"mode": "quorum"})
+    return repeated.drill(asked, tmp_path / "store")
 
 
 def test_many_drills_are_summed_up_beside_their_runs(
@@ -369,7 +375,7 @@ def test_many_drills_are_summed_up_beside_their_runs(
     assert data["distribution"]["lost"]["max"] == 1
     assert data["distribution"]["divided"]["max"] == 2
     assert found.exit_code == 1
-    assert f"href='{found.page.relative_to((tmp_path / 'store').resolve())}'" in serving.index(tmp_path / "store")
+    assert f"href='{found.page.relative_to((tmp_path / 'store').resolve())}'" in _serve.index(tmp_path / "store")
     lines = capsys.readouterr().err.splitlines()
     told = [line for line in lines if line.startswith("drill ")]
     assert "1 of " in told[0]
@@ -388,7 +394,7 @@ def test_a_drill_that_fails_costs_neither_its_evidence_nor_the_others(
     assert (failed.problem, other.problem) == ("a port is taken", "")
     assert store.load(store.RunFolder(Path(failed.folder))).state == "failed"
     assert "divided" in other.measured
-    assert "seed 1 failed: a port is taken" in drills.as_text(found)
+    assert "seed 1 failed: a port is taken" in as_text(found)
 
 
 def test_a_drill_that_knows_nothing_of_losses_is_not_counted_as_one_without(
@@ -402,8 +408,8 @@ def test_a_drill_that_knows_nothing_of_losses_is_not_counted_as_one_without(
     assert [drill.get("lost") for drill in data["drills"]] == [None, 1, None]
     assert data["distribution"]["lost"] == {"n": 1, "min": 1, "median": 1, "p95": 1, "max": 1}
     assert data["distribution"]["split_brain_s"]["n"] == 1
-    assert "acknowledged writes is unknown" in drills.line(found.drills[0])
-    assert "lost" not in drills.line(found.drills[2]), "nothing was measured before it failed"
+    assert "acknowledged writes is unknown" in line(found.drills[0])
+    assert "lost" not in line(found.drills[2]), "nothing was measured before it failed"
 
 
 def test_a_summary_that_cannot_be_written_costs_no_verdict(
@@ -428,7 +434,7 @@ def test_what_systems_say_stays_text_on_the_page() -> None:
     }
     told = {
         "target": "<i>x</i>", "options": {}, "fault": "kill-region", "topology": "t", "testbed": "local", "asked": 1,
-        "valid": "unknown", "objectives": {}, "drills": [drill], "distribution": drilled.distribution([{}]),
+        "valid": "unknown", "objectives": {}, "drills": [drill], "distribution": figures.distribution([{}]),
     }  # fmt: skip
     page = registry.renderer("html").sum_up(told)  # type: ignore[attr-defined]
     assert "<script>alert" not in page

@@ -19,8 +19,8 @@ from harness.errors import Refused, TestbedError, Unsure, UsageError
 from harness.failovers import HandsOver
 from harness.model.op import Op, invoke
 from harness.model.topology import Topology
+from harness.planning.topologies import load
 from harness.testbeds import hosts
-from harness.topologies import load
 from tests.real_servers import (
     FIXTURES,
     a_killed_leader_is_replaced,

@@ -16,12 +16,12 @@ from typing import Any
 
 import pytest
 
-from harness import judging
 from harness.certify import folders
 from harness.checkers.apart import Stopped, apart
 from harness.checkers.judge import judge
 from harness.checkers.linearizable import Linearizable
 from harness.checkers.stats import Stats
+from harness.judging import recorded
 from harness.model.history import History, Operation
 from harness.model.op import INFO, OK
 from harness.model.verdict import Excerpt, Order, Valid, Verdict
@@ -179,9 +179,9 @@ def page(tmp_path: Path, model: str, *events: tuple[int, str, str, Any]) -> str:
     """The page about these events."""
     lines = [dict(zip(("process", "type", "f", "value"), event, strict=True)) for event in events]
     (tmp_path / "h").write_text("\n".join(map(json.dumps, lines)))
-    judged = judging.check_file(str(tmp_path / "h"), tmp_path, model, judging.Options())
+    judged = recorded.check_file(str(tmp_path / "h"), tmp_path, model, recorded.Options())
     assert judged.verdict.valid is Valid.FALSE
-    judging.write_page(judged, "h", tmp_path / "page.html", {}, ["rift", "check", "h"])
+    recorded.write_page(judged, "h", tmp_path / "page.html", {}, ["rift", "check", "h"])
     return (tmp_path / "page.html").read_text(encoding="utf-8")
 
 

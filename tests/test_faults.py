@@ -9,15 +9,16 @@ from dataclasses import replace
 import pytest
 import pytest_asyncio
 
-from harness import experiment, planning, registry
+from harness import registry
 from harness.contracts import Aim, Fault, Lab, Symptom
 from harness.errors import MissingPower, NotReady
 from harness.faults._held import each, held
 from harness.model.attestation import effective, healed
 from harness.model.topology import Between, Region, Topology
 from harness.nemesis import until_healed
+from harness.planning import parts, plans
+from harness.planning.traits import TRAITS
 from harness.testbeds.local import LocalTestbed
-from harness.traits import TRAITS
 from tests.lab import REGIONS, SQUARE, blinded, open_lab, pings_heard
 
 FAULTS = [name for name in registry.names("fault") if name != "nothing"]
@@ -351,8 +352,8 @@ async def test_a_wipe_that_leaves_the_data_is_found_out(lab: LocalTestbed) -> No
 
 def test_a_wipe_is_only_for_targets_that_promise_to_survive_it() -> None:
     with pytest.raises(MissingPower, match=r"wipe-node takes away all data of a node, and target refstore does not"):
-        experiment.Parts(planning.plan(target="refstore", faults="wipe-node", seed=1))
-    assert "wipe-node" not in planning.plan(target="refstore", faults="all", seed=1).faults
+        parts.Parts(plans.plan(target="refstore", faults="wipe-node", seed=1))
+    assert "wipe-node" not in plans.plan(target="refstore", faults="all", seed=1).faults
 
 
 @on_one_loop

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 import yaml
 
-from harness import cli, planning, registry
+from harness import cli, registry
 from harness.errors import UsageError
 from harness.model.labelled import read
+from harness.planning import plans
 from tests.docker_lab import HOME, composed, engine_for_tests, left_of
 
 EXAMPLE = Path(__file__).resolve().parent.parent / "docs" / "examples" / "own-compose" / "compose.yaml"
@@ -95,7 +96,7 @@ def test_the_example_becomes_the_services_of_a_run() -> None:
     from harness.testbeds.containers import composing, subnets
 
     target: Any = registry.target("composed", {"file": str(EXAMPLE), "client": "etcd"})
-    topology = planning.topology("three-regions")
+    topology = plans.topology("three-regions")
     plan = subnets.choose(topology, target.ports, ())
     found = {node.id: target.service(composing.place(node, topology, plan, 1)) for node in topology.nodes}
     base = yaml.safe_load((HOME / "base.yaml").read_text())
@@ -113,7 +114,7 @@ def test_a_topology_that_does_not_fit_is_told_which_label_is_wanted() -> None:
     from harness.testbeds.containers import composing, subnets
 
     target: Any = registry.target("composed", {"file": str(EXAMPLE), "client": "etcd"})
-    topology = planning.topology("five-regions")
+    topology = plans.topology("five-regions")
     plan = subnets.choose(topology, target.ports, ())
     n2 = composing.place(topology.nodes[1], topology, plan, 1)
     with pytest.raises(UsageError, match=rf"label a service rift.node: n2 and rift.region: {n2.node.region}"):
@@ -124,7 +125,7 @@ def test_a_topology_that_does_not_fit_is_told_which_label_is_wanted() -> None:
 async def test_the_example_runs_unchanged(tmp_path: Path) -> None:
     target: Any = registry.target("composed", {"file": str(EXAMPLE), "client": "etcd"})
     with engine_for_tests() as engine:
-        lab = composed(planning.topology("three-regions"), target, tmp_path)
+        lab = composed(plans.topology("three-regions"), target, tmp_path)
         async with lab:
             assert await lab.leader() in {"n1", "n2", "n3"}
         assert left_of(engine, lab.run_id) == []

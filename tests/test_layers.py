@@ -15,19 +15,25 @@ LAYERS = (
     {"model", "finishing"},
     {"lab"},
     {"contracts", "scenarios"},
-    {"generators", "kernels", "links", "topologies", "traits", "wire", "failovers", "drilled"},
+    {"generators", "kernels", "links", "wire", "failovers"},
     {"formats"},
     {"testbeds", "checkers", "faults", "journal", "ledger"},
-    {"workloads", "registry", "store", "shapes"},
-    {"judges"},
-    {"runner", "nemesis", "catalogue", "serving", "planning", "console", "judging"},
-    {"guard", "stage", "releases", "certify", "runbooks", "recovering", "watching"},
-    {"experiment"},
-    {"execute", "tally"},
-    {"playing", "drills"},
+    {"workloads", "registry", "store"},
+    {"runner", "nemesis"},
+    {"planning"},
+    {"judging"},
+    {"running", "certify"},
+    {"drills"},
+    {"commands"},
     {"cli", "plugin"},
     {"__main__"},
 )
+INSIDE = {  # rooms with an order of their own, from the ground up
+    "planning": ({"topologies", "traits", "runbooks"}, {"plans", "parts"}),
+    "judging": ({"runs", "judges", "shapes", "tally"}, {"recorded"}, {"releases"}),
+    "running": ({"console", "guard", "recovering", "stage", "watching"}, {"experiment"}, {"execute"}, {"playing"}),
+    "drills": ({"figures", "planned"}, {"outcomes"}, {"told"}, {"repeated"}),
+}
 RANK = {room: rank for rank, layer in enumerate(LAYERS) for room in layer}
 OUTSIDE = {  # folders that are found by path, and what of the engine they may know
     "fixtures": {"errors", "model", "contracts", "wire"},
@@ -80,6 +86,25 @@ def test_an_engine_module_imports_only_from_below(module: str) -> None:
         if room(used) in ("", room(module)):
             continue
         assert RANK[room(used)] < RANK[room(module)], f"{module} imports {used}, which is not below it"
+
+
+@pytest.mark.parametrize("name", sorted(INSIDE))
+def test_the_modules_of_a_room_have_an_order_too(name: str) -> None:
+    """Every module has its place, and uses those below it; the room itself is a name, so that one loads no other."""
+    rank = {f"harness.{name}.{module}": i for i, layer in enumerate(INSIDE[name]) for module in layer}
+    assert set(rank) == {module for module in ENGINE if module.startswith(f"harness.{name}.")}
+    assert not edges(ENGINE[f"harness.{name}"])
+    for module, own in rank.items():
+        for used in edges(ENGINE[module]) & set(rank):
+            assert rank[used] < own, f"{module} imports {used}, which is not below it"
+
+
+def test_no_command_uses_another_one() -> None:
+    """A subcommand is a file of its own; what several share, or what is heavy, has an underscore."""
+    commands = {module for module in ENGINE if module.startswith("harness.commands.")}
+    shared = {module for module in commands if module.split(".")[-1].startswith("_")}
+    for module in commands:
+        assert edges(ENGINE[module]) & commands <= shared, module
 
 
 def test_no_modules_import_each_other_in_a_circle() -> None:

@@ -13,8 +13,8 @@ from harness.contracts import Address, Place
 from harness.errors import Refused, TestbedError, Unsure, UsageError
 from harness.model.op import Op, invoke
 from harness.model.topology import Region, Topology
+from harness.planning.topologies import load
 from harness.testbeds import hosts
-from harness.topologies import load
 from tests.real_servers import (
     FIXTURES,
     a_killed_leader_is_replaced,

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from harness import planning, registry
+from harness import registry
 from harness.contracts import Aim
 from harness.errors import TestbedError
 from harness.generators import completion, simulate
@@ -21,9 +21,10 @@ from harness.model.op import INVOKE, Op
 from harness.model.seeds import Rng
 from harness.model.topology import Topology
 from harness.nemesis import Nemesis, Timeline, schedule
+from harness.planning import plans
 
-THREE = planning.topology("three-regions")
-FAULTS = [registry.fault(name) for name in planning.DEFAULT_FAULTS]
+THREE = plans.topology("three-regions")
+FAULTS = [registry.fault(name) for name in plans.DEFAULT_FAULTS]
 
 
 def planned(seed: int, **more: Any) -> tuple[Op, ...]:
@@ -54,7 +55,7 @@ def test_faults_do_not_overlap_and_end_before_the_time_limit() -> None:
 
 
 def test_a_topology_without_victims_plans_nothing() -> None:
-    alone = planning.topology("single-region")
+    alone = plans.topology("single-region")
     cut = registry.fault("partition-region")
     assert schedule([cut], alone, Rng(1), every_s=9, for_s=5, time_limit_s=60) == ()
 

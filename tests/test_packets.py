@@ -73,10 +73,10 @@ def test_the_machines_own_filter_is_not_touched() -> None:
 
 
 def test_a_fault_on_packets_without_a_namespace_says_what_to_do() -> None:
-    from harness import experiment, planning
+    from harness.planning import parts, plans
 
-    plan = planning.plan(target="refstore", faults="drop-region", seed=1)
+    plan = plans.plan(target="refstore", faults="drop-region", seed=1)
     with pytest.raises(MissingPower, match=r"drop-region needs packets, which testbed local does not offer here"):
-        experiment.complete(plan)
-    assert "packet-loss" not in planning.plan(target="refstore", faults="all", seed=1).faults
-    assert "packet-loss" in planning.plan(target="refstore", faults="all", seed=1, testbed="compose").faults
+        parts.complete(plan)
+    assert "packet-loss" not in plans.plan(target="refstore", faults="all", seed=1).faults
+    assert "packet-loss" in plans.plan(target="refstore", faults="all", seed=1, testbed="compose").faults

@@ -16,14 +16,18 @@ from typing import Any
 
 import pytest
 
-from harness import drills, execute, registry
-from harness.drilled import measured
+from harness import registry
+from harness.drills.figures import measured
+from harness.drills.outcomes import Drilled
+from harness.drills.planned import Asked, planned
+from harness.drills.told import line
 from harness.errors import TestbedError, UsageError
 from harness.model.run import Run
 from harness.model.topology import Role, Topology
 from harness.model.verdict import Valid, Verdict
+from harness.planning.topologies import load
+from harness.running import execute
 from harness.testbeds import procfs
-from harness.topologies import load
 
 ROOT = Path(__file__).resolve().parent.parent
 THREE = load("three-regions", ROOT / "fixtures" / "topologies")
@@ -112,10 +116,8 @@ def test_a_folder_without_a_server_is_named(tmp_path: Path) -> None:
 def drilled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str, **options: str) -> Run:
     """One drill, shorter than users' drills are."""
     monkeypatch.setenv("RIFT_RUNTIME_DIR", str(tmp_path / "leases"))
-    asked = drills.Asked(
-        target="postgres", options=options, fault=fault, seed=1, rate_hz=150, clients=24, recovery_limit_s=8
-    )
-    run = execute.run(drills.planned(asked), tmp_path / "store", quiet=True)
+    asked = Asked(target="postgres", options=options, fault=fault, seed=1, rate_hz=150, clients=24, recovery_limit_s=8)
+    run = execute.run(planned(asked), tmp_path / "store", quiet=True)
     assert not left(tmp_path), "no process stays behind"
     assert not list(run.folder.glob("nodes/*/data"))
     return run
@@ -247,7 +249,7 @@ def test_a_node_that_does_not_come_back_leaves_the_drill_unknown_with_its_cause(
     assert says in recovery.details["unready"][node]
     assert f"{node} did not recover: " in recovery.cause
     assert run.valid.exit_code == 2
-    assert says in drills.line(drills.Drilled(1, run.valid, str(run.folder), "", measured(run)))
+    assert says in line(Drilled(1, run.valid, str(run.folder), "", measured(run)))
     assert says in (run.folder / "report.html").read_text()
     assert verdict(run, "rpo").valid is not Valid.FALSE, "nothing was lost, though not every region has it"
 
@@ -264,7 +266,7 @@ def test_a_promotion_that_fails_half_way_is_told_and_another_one_leads(
     assert failed
     assert {said["node"] for said in failed} == {"n2"}
     assert "the promotion failed half way: the database ended, exit code 1: could not" in failed[0]["why"]
-    assert "the promotion failed half way" in drills.line(drills.Drilled(1, run.valid, "", "", told))
+    assert "the promotion failed half way" in line(Drilled(1, run.valid, "", "", told))
     assert "the promotion failed half way" in (run.folder / "report.html").read_text()
     assert told["rto"]["append"]["slowest"]["steady_s"] is not None, "another one is elected"
     assert verdict(run, "rpo").valid is not Valid.FALSE

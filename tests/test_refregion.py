@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 
-from harness import planning, registry
+from harness import registry
 from harness.errors import UsageError
+from harness.planning import plans
 
 SERVERS = Path(__file__).resolve().parent.parent / "fixtures" / "servers"
 SERVER = SERVERS / "refregion"
@@ -90,9 +91,9 @@ def test_nonsense_is_refused_and_never_crashes(text: str) -> None:
 def test_what_the_target_writes_is_a_configuration_that_the_server_reads(options: dict[str, str]) -> None:
     target: Any = registry.target("refregion", options)
     for name in ("near-regions", "four-regions", "lone-region"):
-        plan = template.read(target.template(planning.topology(name))) if not options.get("weights") else None
+        plan = template.read(target.template(plans.topology(name))) if not options.get("weights") else None
         assert plan is None or plan.interval_s == pytest.approx(0.6)
-    assert template.read(target.template(planning.topology("near-regions"))).primary == "us-east-1"
+    assert template.read(target.template(plans.topology("near-regions"))).primary == "us-east-1"
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from harness import execute, experiment, planning, registry, store
+from harness import registry, store
 from harness.checkers.recovery import Recovery
 from harness.checkers.stats import Stats
 from harness.errors import Refused, StoreError, TestbedError, Unsure, UsageError
 from harness.generators import clients, limit, stagger, time_limit
 from harness.journal import Journal, read_journal
+from harness.judging import runs
 from harness.links.server.alarms import Alarms
 from harness.links.server.meters import Meters
 from harness.links.server.proxy import Proxy
@@ -27,10 +28,12 @@ from harness.model.op import INFO, INVOKE, NEMESIS, OK, Op
 from harness.model.plan import Plan
 from harness.model.seeds import Rng
 from harness.model.verdict import Valid
+from harness.planning import parts, plans
 from harness.runner import Runner, lag_ms
+from harness.running import execute, experiment
 from tests.notation import history
 
-PLAN = planning.plan(target="refstore", seed=7, faults="none", said={"target": "refstore"})
+PLAN = plans.plan(target="refstore", seed=7, faults="none", said={"target": "refstore"})
 GOOD = "a@1:w1 a@1:ok b@1:r b@1:ok1 a@1:c12 a@1:ok b@1:r b@1:ok2"
 
 
@@ -49,13 +52,13 @@ def kept(root: Path, events: History, plan: Plan = PLAN, state: str = "finished"
 
 
 def test_a_sound_run_of_a_target_that_claims_it_is_true(tmp_path: Path) -> None:
-    run = experiment.judged(kept(tmp_path, history(GOOD)))
+    run = runs.judged(kept(tmp_path, history(GOOD)))
     assert run.valid is Valid.TRUE, [verdict.summary for verdict in run.verdicts]
 
 
 def test_a_run_that_judged_no_promise_is_not_true(tmp_path: Path) -> None:
     """The claims at the time of the run count, not today's."""
-    run = experiment.judged(kept(tmp_path, history(GOOD), msgspec.structs.replace(PLAN, claims=())))
+    run = runs.judged(kept(tmp_path, history(GOOD), msgspec.structs.replace(PLAN, claims=())))
     assert run.valid is Valid.UNKNOWN
     assert "claims none" in str(registry.renderer("terminal").render(run))
 
@@ -141,7 +144,7 @@ async def test_a_harness_that_stands_still_half_the_time_does_not_seem_quick(tmp
     await one.run(clients(time_limit(2.0, stagger(Rng(1), 1 / 200, lambda ctx: {"f": "read"}))))
     stalling.cancel()
     one.journal.close()
-    verdict = experiment.kept_up({"scheduler_lag_ms": lag_ms(one.lag_ns)})
+    verdict = runs.kept_up({"scheduler_lag_ms": lag_ms(one.lag_ns)})
     assert verdict.valid is Valid.UNKNOWN, verdict.summary
 
 
@@ -254,21 +257,21 @@ def test_damaged_old_verdicts_are_named_and_do_not_stop_a_new_judgement(tmp_path
         folder.verdicts.write_text(damage)
         with pytest.raises(StoreError, match="judge again: rift check"):
             store.load(folder)
-        assert experiment.judged(folder).valid is Valid.TRUE
+        assert runs.judged(folder).valid is Valid.TRUE
 
 
 def test_an_old_judgement_survives_a_new_one_that_cannot_be_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = kept(tmp_path, history(GOOD))
-    before = experiment.judged(folder).verdicts
+    before = runs.judged(folder).verdicts
 
     def gone(name: str, options: Any = None) -> Any:
         raise UsageError("the target's file is gone")
 
     monkeypatch.setattr(registry, "target", gone)
     with pytest.raises(UsageError):
-        experiment.judged(folder)
+        runs.judged(folder)
     assert store.load(folder).verdicts == before
 
 
@@ -299,10 +302,26 @@ def test_a_run_whose_heal_fails_is_judged_all_the_same_and_tells_the_failure(
     assert capsys.readouterr().err.rstrip().endswith(f"replay: {PLAN.replay}")
 
 
+def test_what_was_seen_last_is_kept_when_a_run_fails(tmp_path: Path) -> None:
+    folder, seen = store.create(tmp_path, PLAN), list(history(GOOD))
+
+    def fails() -> None:
+        with experiment._kept(folder) as (journal, _ledger):
+            for op in seen:
+                journal.append(op)
+            raise TestbedError("link server is gone")
+
+    with pytest.raises(TestbedError):
+        fails()
+    run = store.load(folder)
+    assert (run.state, run.problem) == ("failed", "link server is gone")
+    assert [op.f for op in run.history] == [op.f for op in seen]
+
+
 def test_what_goes_wrong_after_the_last_read_does_not_take_the_verdict_back(tmp_path: Path) -> None:
     folder = kept(tmp_path, history(GOOD))
     experiment._close_down(folder, "failed", "a proxy would not go")
-    run = experiment.judged(folder)
+    run = runs.judged(folder)
     assert (run.state, run.problem, run.valid) == ("finished", "a proxy would not go", Valid.TRUE)
 
 
@@ -317,7 +336,7 @@ async def test_an_error_beside_the_work_comes_out_by_itself(tmp_path: Path) -> N
 def test_an_outcome_that_cannot_be_painted_is_told_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = experiment.judged(kept(tmp_path, history(f"{GOOD} a@1:r a@1:ok1")))
+    run = runs.judged(kept(tmp_path, history(f"{GOOD} a@1:r a@1:ok1")))
 
     def broken(run: Any) -> str:
         raise ZeroDivisionError
@@ -345,7 +364,7 @@ async def test_delays_do_not_depend_on_the_id_of_the_run() -> None:
 def test_the_schedule_hash_knows_the_faults_that_come_late_in_a_fast_run() -> None:
     def hashed(**numbers: float) -> str:
         fast: dict[str, float | int | None] = {"rate_hz": 2000.0, "time_limit_s": 60.0, **numbers}
-        return experiment.Parts(planning.plan(target="refstore", seed=7, numbers=fast)).hash()
+        return parts.Parts(plans.plan(target="refstore", seed=7, numbers=fast)).hash()
 
     assert hashed() == hashed()
     assert len({hashed(), hashed(time_limit_s=61.0), hashed(fault_for_s=4.5)}) == 3
@@ -353,7 +372,7 @@ def test_the_schedule_hash_knows_the_faults_that_come_late_in_a_fast_run() -> No
 
 def test_the_name_of_a_run_is_one_folder(tmp_path: Path) -> None:
     options = {"binary": "/usr/bin/../etcd"}
-    for made in (planning.plan(target="etcd", target_options=options), planning.plan(target="etcd", name="../../up")):
+    for made in (plans.plan(target="etcd", target_options=options), plans.plan(target="etcd", name="../../up")):
         assert Path(made.test).name == made.test
         assert store.create(tmp_path, made).path.parent.parent == tmp_path.resolve()
 
@@ -361,4 +380,4 @@ def test_the_name_of_a_run_is_one_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_number_that_is_none_is_wrong_usage(value: float) -> None:
     with pytest.raises(UsageError, match="--time-limit"):
-        planning.plan(target="refstore", numbers={"time_limit_s": value})
+        plans.plan(target="refstore", numbers={"time_limit_s": value})

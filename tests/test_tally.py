@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.checkers.rollout import GUARANTEES
-from harness.tally import Said, table, unjudged
+from harness.judging.tally import Said, table, unjudged
 
 PROMISES = {"NOM-6": "at most max_parallel regions run at once", "NOM-8": "all become successful"}
 

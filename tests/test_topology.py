@@ -8,7 +8,7 @@ import pytest
 
 from harness.errors import UsageError
 from harness.model.topology import Profile, Role
-from harness.topologies import load, presets
+from harness.planning.topologies import load, presets
 
 PRESETS = Path(__file__).resolve().parent.parent / "fixtures" / "topologies"
 GOOD = """\

@@ -11,10 +11,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
-from harness import judging
 from harness.certify.contract import Family, Settings
 from harness.certify.tally import Disagreement, Tally
 from harness.errors import RiftError, UsageError
+from harness.judging import recorded
 from harness.model.verdict import Valid
 
 NAME: Final = "recorded"
@@ -80,7 +80,7 @@ def _of(family: str, folder: Path) -> list[tuple[str, dict[str, Any]]]:
 
 def _judged(path: Path, facts: dict[str, Any]) -> tuple[Valid, str]:
     try:
-        judged = judging.check_file(str(path), path.parent, facts["model"], judging.Options(facts.get("initial")))
+        judged = recorded.check_file(str(path), path.parent, facts["model"], recorded.Options(facts.get("initial")))
     except RiftError as error:
         return Valid.UNKNOWN, str(error)
     return judged.verdict.valid, judged.verdict.summary

@@ -115,7 +115,7 @@ MODELS: Final[dict[str, Judge]] = {
 }
 
 ROLLOUT: Final = "rollout"
-"""The one model that is not about operations: ``harness.releases`` judges by it."""
+"""The one model that is not about operations: ``releases`` judges by it."""
 ROLLOUT_SAYS: Final = "a release over regions, from a deployment tool's events and its plan (--spec PLAN.yaml)"
 NAMES: Final = tuple(sorted((*MODELS, ROLLOUT)))
 """What ``rift check --model`` takes, besides files."""

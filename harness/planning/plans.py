@@ -11,14 +11,15 @@ from typing import Any, Final
 
 import msgspec
 
-from harness import registry, topologies
+from harness import registry
 from harness.errors import UsageError
 from harness.model.claims import Objectives
 from harness.model.plan import Drill, Plan
 from harness.model.seeds import fresh_seed
 from harness.model.topology import Profile, Topology
+from harness.planning import topologies
+from harness.planning.traits import traits
 from harness.testbeds import opening
-from harness.traits import traits
 
 DEFAULT_FAULTS: Final = ("partition-region", "blackhole-leader", "kill-leader", "pause-leader")
 """A polite cut, a silent one, a crash and a stall: the four that break most systems. Those that a topology or target
@@ -141,8 +142,3 @@ def _with_numbers(chosen: Plan, numbers: Mapping[str, float | int | None]) -> Pl
             flag = name.removesuffix("_s").removesuffix("_hz").replace("_", "-")
             raise UsageError(f"--{flag} {value:g}: must be more than 0")
     return msgspec.structs.replace(chosen, **given)
-
-
-def store_root(path: Path | None) -> Path:
-    """Where runs are kept: ``path``, else ``./store``."""
-    return path if path is not None else Path("store")

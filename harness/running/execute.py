@@ -14,14 +14,15 @@ from typing import Any, Final
 import msgspec
 import uvloop
 
-from harness import experiment, planning, registry, store
-from harness.checkers.judge import LIMIT_S
-from harness.console import Console
+from harness import registry, store
+from harness.judging import runs
 from harness.model.plan import Plan
 from harness.model.run import Run
-from harness.model.verdict import Valid
+from harness.planning import parts
+from harness.running import experiment
+from harness.running.console import Console
 from harness.store import RunFolder
-from harness.testbeds import leases, processes
+from harness.testbeds import processes
 
 ALWAYS: Final = ("html", "junit")
 """Reports that every run gets."""
@@ -34,7 +35,7 @@ def run(plan: Plan, root: Path, link_server_url: str | None = None, quiet: bool 
     can be skipped, and still ends every process. Raises RiftError when harness or environment failed; the history
     that exists is kept.
     """
-    plan = experiment.complete(plan)
+    plan = parts.complete(plan)
     console = Console(plan.time_limit_s, quiet)
     folder = store.create(root, plan)
     console.say(f"seed {plan.seed}   replay: {plan.replay}")
@@ -49,7 +50,7 @@ def run(plan: Plan, root: Path, link_server_url: str | None = None, quiet: bool 
         console.say(f"seed {plan.seed}   replay: {plan.replay}")
         raise
     console.say("judging")
-    finished = reported(experiment.judged(folder))
+    finished = reported(runs.judged(folder))
     console.say(f"seed {plan.seed}   replay: {plan.replay}")
     return finished
 
@@ -57,7 +58,7 @@ def run(plan: Plan, root: Path, link_server_url: str | None = None, quiet: bool 
 def _keep_evidence(folder: RunFolder, console: Console) -> None:
     """Judge what a failed run left: a violation that clients saw stays one. Nothing here may hide the failure."""
     try:
-        found = reported(experiment.judged(folder))
+        found = reported(runs.judged(folder))
     except Exception as error:  # e.g. the full disk that the run failed of
         console.say(f"not judged: {type(error).__name__}: {error}")
         return
@@ -109,40 +110,3 @@ def show(run: Run, json: bool) -> int:
         print(f"rift: cannot be shown: {type(error).__name__}: {error}", file=sys.stderr)
         print(msgspec.json.encode({"valid": run.valid, "folder": str(run.folder)}).decode())
     return run.valid.exit_code
-
-
-def check(folder: RunFolder, json: bool, limit_s: float | None = None) -> int:
-    """Judge a stored run again, write its reports, print the outcome and return the exit code. One that still goes on
-    is left alone: its verdicts are its own to write."""
-    if leases.is_running(folder.path):
-        cause = f"the run {folder.path} is still going on; it is judged when it ends"
-        told = {"valid": Valid.UNKNOWN, "cause": cause, "folder": str(folder.path)}
-        print(
-            msgspec.json.encode(told).decode()
-            if json
-            else f"UNKNOWN\n{cause}. Its history so far, by a model:\n  rift check {folder.path} --model NAME"
-        )
-        return Valid.UNKNOWN.exit_code
-    return show(reported(experiment.judged(folder, limit_s or LIMIT_S)), json)
-
-
-def demo(root: Path) -> int:
-    """A healthy etcd, then a store with a planted bug. 0 when the one held and the other was caught."""
-    print("1 of 2: a real etcd over three regions, while links and nodes fail. It should hold.\n", file=sys.stderr)
-    healthy = run(_demo_plan("etcd", {}, "default"), root)
-    show(healthy, json=False)
-    print("\n2 of 2: our reference store with a planted bug (stale-reads). Rift should catch it.\n", file=sys.stderr)
-    planted = run(_demo_plan("refstore", {"bug": "stale-reads"}, "default"), root)
-    show(planted, json=False)
-    held, caught = healthy.valid is Valid.TRUE, planted.valid is Valid.FALSE
-    print(f"\netcd: {'held' if held else f'NOT proven ({healthy.valid})'}   {healthy.folder / 'report.html'}")
-    print(f"planted bug: {'caught' if caught else f'MISSED ({planted.valid})'}   {planted.folder / 'report.html'}")
-    return 0 if held and caught else max(healthy.valid.exit_code, 2 if not caught else 0)
-
-
-def _demo_plan(target: str, options: dict[str, str], faults: str) -> Plan:
-    said = {"target": target, "option": [f"{name}={value}" for name, value in options.items()], "faults": faults}
-    return planning.plan(target=target, target_options=options, faults=faults, seed=DEMO_SEED, said=said)
-
-
-DEMO_SEED: Final = 7

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 
-from harness import formats, journal, judges, store
+from harness import formats, journal, store
 from harness.checkers.judge import LIMIT_S, judge
 from harness.checkers.wording import count
 from harness.errors import RiftError, StoreError, UsageError
 from harness.formats import jepsen_edn, jepsen_log, json_lines
-from harness.judges import Judge
+from harness.judging import judges
+from harness.judging.judges import Judge
 from harness.model.columns import OK_CODE, Columns, columns_of
 from harness.model.history import FaultWindow, History
 from harness.model.op import OK, Op
@@ -93,7 +94,7 @@ class Stored:
 class Options:
     """What was asked for besides the model; None and empty leave the checker its own choice.
 
-    ``settings`` are the model's options by name, see ``harness.judges.settings``; ``initial`` and ``consistency`` are
+    ``settings`` are the model's options by name, see ``judges.settings``; ``initial`` and ``consistency`` are
     two of them.
     """
 
@@ -234,7 +235,7 @@ def check(source: Source, model: str, options: Options, confined: bool = False) 
         return made(_empty(checker.name))
     [verdict] = judge(history, [checker], _limit_s(judge_, options) if confined else None)
     if "traceback" in verdict.details:  # a bug of the checker, or operations that are none of this model's
-        from harness import shapes  # only a checker that stumbled needs it
+        from harness.judging import shapes  # only a checker that stumbled needs it
 
         misfit = shapes.misfit(model, source.history.operations)
         if misfit:

@@ -7,14 +7,14 @@ from time import perf_counter
 
 import msgspec
 
-from harness import judging
 from harness.checkers import waves
 from harness.errors import UsageError
 from harness.formats import _wave_log as wave_log
-from harness.judges import ROLLOUT
+from harness.judging import recorded
+from harness.judging.judges import ROLLOUT
 
 
-def check_file(name: str, root: Path, model: str | None, spec: Path | None, meaningless: list[str]) -> judging.Judged:
+def check_file(name: str, root: Path, model: str | None, spec: Path | None, meaningless: list[str]) -> recorded.Judged:
     """Judge the events in a file, or the rollouts of a run, by the plan ``spec``. ``meaningless`` are options that were
     given and say nothing here. Raises UsageError for those, without a plan, and for a wrong plan or event."""
     if model != ROLLOUT:
@@ -30,7 +30,7 @@ def check_file(name: str, root: Path, model: str | None, spec: Path | None, mean
     if Path(name).is_file():
         log, format_ = wave_log.load_log(Path(name), asked), "events"
     else:
-        log, format_ = wave_log.log_of(judging.source(name, root).history, asked, name), "run"
+        log, format_ = wave_log.log_of(recorded.source(name, root).history, asked, name), "run"
     read_s, began = perf_counter() - began, perf_counter()
     verdict = msgspec.structs.replace(waves.check(log, asked.plan), seconds=perf_counter() - began)
-    return judging.Judged(ROLLOUT, format_, len(log), "", verdict, read_s=read_s, noun="event")
+    return recorded.Judged(ROLLOUT, format_, len(log), "", verdict, read_s=read_s, noun="event")

@@ -16,12 +16,15 @@ from typing import Any, Final
 import msgspec
 import uvloop
 
-from harness import execute, experiment, registry, store
+from harness import registry, store
 from harness.contracts import Target, Testbed
+from harness.judging import runs
 from harness.model.plan import Plan
 from harness.model.run import Run
 from harness.model.topology import Topology
 from harness.model.verdict import Valid
+from harness.planning import parts
+from harness.running import execute, experiment
 from harness.scenarios import Stage
 from harness.testbeds import processes
 from harness.testbeds.local import LocalTestbed
@@ -57,7 +60,7 @@ class Playing:
 
     def play(self, plan: Plan, scenario: Callable[[Stage], Awaitable[None]]) -> Run:
         """Carry out ``scenario`` and judge it. Raises RiftError when harness or environment failed."""
-        plan = experiment.complete(plan)
+        plan = parts.complete(plan)
         lab = self._federation(plan)
         folder = store.create(self._root, plan)
 
@@ -69,7 +72,7 @@ class Playing:
         except BaseException:
             self._drop()
             raise
-        run = execute.reported(experiment.judged(folder))
+        run = execute.reported(runs.judged(folder))
         self._played += 1
         if run.valid is Valid.FALSE or self._played >= SCENARIOS_AT_MOST:
             self._drop()

@@ -1,0 +1,1 @@
+"""Failover drills: the same exercise again and again, measured and summed up."""
