@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
+import contextlib
 import secrets
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,8 +14,9 @@ from typing import Any
 
 import pytest
 
+from harness import registry
 from harness.contracts import Client, Seat
-from harness.errors import Refused
+from harness.errors import OperationError, Refused
 from harness.model.op import Op, invoke
 from harness.model.topology import Topology
 from harness.testbeds.local import LocalTestbed
@@ -23,13 +25,11 @@ FIXTURES = Path(__file__).resolve().parent.parent / "fixtures"
 
 
 def loaded(name: str) -> ModuleType:
-    """The target's file as a module of its own."""
-    spec = importlib.util.spec_from_file_location(f"{name}_target", FIXTURES / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    """The module of a target, ``etcd``, or what several of them share: ``etcd_server`` after a target was loaded."""
+    if name in registry.names("target"):
+        registry.target(name)
+        return sys.modules[f"rift_fixtures.{name}"]
+    return sys.modules[f"rift_fixtures._{name}"]
 
 
 @asynccontextmanager
@@ -97,3 +97,13 @@ async def leads(lab: Any, wanted: Callable[[str | None], bool], patience_s: floa
             break
         await asyncio.sleep(0.1)
     assert wanted(found)
+
+
+async def until_done(client: Client, op: Op) -> None:
+    """Until the system confirms it: right after a start or an election it may refuse for a moment."""
+    async with asyncio.timeout(60):
+        while True:
+            with contextlib.suppress(OperationError):
+                await client.invoke(op)
+                return
+            await asyncio.sleep(0.2)

