@@ -15,6 +15,7 @@ from tests.real_servers import (
     FIXTURES,
     a_killed_leader_is_replaced,
     client_at,
+    leads,
     lists_work,
     loaded,
     registers_work,
@@ -64,7 +65,7 @@ async def test_postgres_fails_over_and_is_handed_back(tmp_path: Path, name: str,
             await lab.nodes.start(old)
             assert isinstance(target, HandsOver)
             await target.hand_over(lab.seats(), old)
-            assert await lab.leader() == old
+            await leads(lab, lambda node: node == old)
 
             async with client_at(target, lab.seat(topology.node(old).region, old)) as client:
                 await until_done(client, invoke("append", 9, key=0))
