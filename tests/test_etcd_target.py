@@ -51,7 +51,9 @@ def three() -> Topology:
 
 
 @asynccontextmanager
-async def gateway(body: object, status: str = "200 OK") -> AsyncIterator[tuple[Client, list[Any]]]:
+async def gateway(
+    body: object, status: str = "200 OK", serializable: bool = False
+) -> AsyncIterator[tuple[Client, list[Any]]]:
     """A client of a gateway that gives the same answer to everything, and what it was asked."""
     asked: list[Any] = []
 
@@ -62,7 +64,7 @@ async def gateway(body: object, status: str = "200 OK") -> AsyncIterator[tuple[C
         await reader.read()
 
     async with server(talk) as address:
-        client = etcd.EtcdClient(address)
+        client = etcd.EtcdClient(address, serializable)
         yield client, asked
         await client.close()
 
@@ -152,6 +154,19 @@ async def test_an_unknown_verb_is_never_sent() -> None:
         assert asked == []
 
 
+@pytest.mark.parametrize("op", [invoke("read", key=1), invoke("members"), invoke("entries")], ids=verb)
+@pytest.mark.parametrize("serializable", [False, True])
+async def test_serializable_reads_are_asked_for(op: Op, serializable: bool) -> None:
+    async with gateway({"header": {}}, serializable=serializable) as (client, asked):
+        await client.invoke(op)
+    assert asked[0][1]["serializable"] is serializable
+
+
+def test_of_serializable_reads_nothing_is_claimed() -> None:
+    assert etcd.make().claims.consistency == {"linearizable"}
+    assert not etcd.make(reads="serializable").claims.consistency
+
+
 # --- how it starts -------------------------------------------------------------------------------
 
 
@@ -182,7 +197,11 @@ def test_members_meet_under_names_and_listen_at_addresses(three: Topology, tmp_p
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"electoin_ms": "9"}, "option 'electoin_ms' is unknown; write one of binary, election_ms, heartbeat_ms"),
+        (
+            {"electoin_ms": "9"},
+            "option 'electoin_ms' is unknown; write one of binary, election_ms, heartbeat_ms, reads",
+        ),
+        ({"reads": "quick"}, "reads='quick'; write one of linearizable, serializable"),
         ({"election_ms": "soon"}, "election_ms='soon' is no whole number"),
     ],
 )

@@ -14,7 +14,8 @@ from harness.checkers.rpo import Rpo
 from harness.checkers.rto import Rto
 from harness.checkers.split_brain import SplitBrain
 from harness.model.claims import Objectives
-from harness.model.history import History
+from harness.model.clock import NS_PER_S
+from harness.model.history import STALLED, History
 from harness.model.op import INFO, INVOKE, NEMESIS, OK, Op
 from harness.model.verdict import Valid
 from tests.scripted import GAP_S, LATENCY_S, Script, appended, attempt, numbered
@@ -157,19 +158,43 @@ def test_an_outage_shows_through_normal_errors() -> None:
     assert seen["steady_s"] == pytest.approx(2.0, abs=1.0), "errors that follow at once belong to it"
 
 
-def test_an_outage_that_clients_wait_out_is_seen_without_any_error() -> None:
-    script = Script()
-    history = script.history()
+def waited_out() -> list[Op]:
+    """Appends that begin after the fault are answered 1.5 s after it, and not one fails."""
+    history = Script().history()
     held: list[tuple[int, int]] = []
     for op in history:
         if not op.is_nemesis and op.type == OK and op.f == "append" and 4.0e9 <= op.time_ns < 5.5e9:
             held.append((op.process, 5_500_000_000 + len(held)))
     ends = dict(held)
-    moved = [replace(op, time_ns=ends.get(op.process, op.time_ns)) if op.type == OK else op for op in history]
-    seen = outage(numbered(moved))
+    return [replace(op, time_ns=ends.get(op.process, op.time_ns)) if op.type == OK else op for op in history]
+
+
+def stalled(begin_s: float, end_s: float) -> list[Op]:
+    """The harness notes that it stood still."""
+    at_ns = round(end_s * NS_PER_S)
+    says = {"begin_ns": round(begin_s * NS_PER_S), "end_ns": at_ns}
+    return [Op(type=kind, f=STALLED, value=says, time_ns=at_ns) for kind in (INVOKE, INFO)]
+
+
+def test_an_outage_that_clients_wait_out_is_seen_without_any_error() -> None:
+    seen = outage(numbered(waited_out()))
     assert seen["interrupted"]
     assert seen["detected_s"] is None
     assert seen["first_success_s"] == pytest.approx(1.5, abs=TICK_S)
+
+
+@pytest.mark.parametrize(("begin_s", "interrupted"), [(4.1, False), (5.0, True)])
+def test_a_silence_while_the_harness_stood_still_is_no_outage(begin_s: float, interrupted: bool) -> None:
+    """What is left of the silence may be one."""
+    seen = outage(numbered(waited_out() + stalled(begin_s, 5.5)))
+    assert seen["interrupted"] is interrupted
+
+
+@pytest.mark.parametrize("noted", [False, True])
+def test_time_limits_that_passed_while_the_harness_stood_still_are_no_errors_of_the_system(noted: bool) -> None:
+    script = Script(down=lambda region, f, at_s: "silent" if 6.0 <= at_s < 6.4 else "", timeout_s=0.5)
+    seen = outage(numbered(list(script.history()) + (stalled(6.0, 6.9) if noted else [])))
+    assert seen["interrupted"] is not noted
 
 
 def test_a_region_that_the_cut_itself_parts_is_only_reported() -> None:

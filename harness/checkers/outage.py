@@ -3,7 +3,8 @@
 A group is one kind of operation in one region. Its error rate in the seconds before the disturbance says what is
 normal. The group is interrupted when some window of ``WINDOW_S`` afterwards has more errors than that rate explains, by
 ``SIGMAS`` standard deviations of a binomial distribution; or, without such a window, when nothing succeeded for far
-longer than ever before: clients may wait an outage out. Three moments follow, each when a client saw it:
+longer than ever before: clients may wait an outage out. What passed while the harness itself stood still counts neither
+as a silence nor, when it was most of an operation's time, as an error. Three moments follow, each when a client saw it:
 
     detected        the first error of the first bad window
     first success   the end of the first success that *began* after the detection: what was under way may have been
@@ -48,11 +49,17 @@ _WINDOW_NS: Final = round(WINDOW_S * NS_PER_S)
 
 
 class Period(NamedTuple):
-    """A disturbance: its start, when it was undone, and until when nothing else disturbed; ns since the run began."""
+    """A disturbance: its start, when it was undone, and until when nothing else disturbed; ns since the run began.
+    ``stalls`` is when the harness stood still, ``(begin_ns, end_ns)``."""
 
     start_ns: int
     heal_ns: int
     until_ns: int
+    stalls: tuple[tuple[int, int], ...] = ()
+
+    def stalled_ns(self, since_ns: int, to_ns: int) -> int:
+        """How much of that time the harness stood still."""
+        return sum(max(0, min(end_ns, to_ns) - max(begin_ns, since_ns)) for begin_ns, end_ns in self.stalls)
 
 
 @dataclass(frozen=True)
@@ -98,8 +105,9 @@ class Outage:
 
 def measure(operations: Sequence[Operation], period: Period) -> Outage:
     """What the disturbance did to ``operations`` (one group, by start), as far as it was watched."""
-    start_ns, heal_ns, until_ns = period
-    normal = _normal([op for op in operations if start_ns - BEFORE_S * NS_PER_S <= op.start_ns < start_ns], start_ns)
+    start_ns, heal_ns, until_ns, _ = period
+    operations = [op for op in operations if not _blurred(op, period)]
+    normal = _normal([op for op in operations if start_ns - BEFORE_S * NS_PER_S <= op.start_ns < start_ns], period)
     seen = _ended(operations, until_ns)
     seen = [op for op in seen if op.seen_end_ns >= start_ns]
     if normal.cause or not seen:
@@ -110,7 +118,7 @@ def measure(operations: Sequence[Operation], period: Period) -> Outage:
         return _waited_out(operations, period, Outage(normal, watched_s=watched_s))
     wrong = [op for op in seen[bad[0] :] if op.type != OK]
     if start_ns < heal_ns <= wrong[0].start_ns:
-        return replace(measure(operations, Period(heal_ns, until_ns, until_ns)), after_heal=True)
+        return replace(measure(operations, Period(heal_ns, until_ns, until_ns, period.stalls)), after_heal=True)
     detected_ns = min(_seen_ns(op, until_ns) for op in wrong)
     first = _first_success(seen, detected_ns)
     early = _ended(seen, heal_ns)
@@ -137,15 +145,22 @@ def _ended(operations: Sequence[Operation], until_ns: int) -> list[Operation]:
     return [op for op in began if op.seen_end_ns <= until_ns or op.seen_end_ns == NEVER_NS]
 
 
-def _normal(before: Sequence[Operation], start_ns: int) -> Normal:
-    ended = [op for op in before if op.seen_end_ns < start_ns]
+def _blurred(op: Operation, period: Period) -> bool:
+    """Whether it went wrong mostly while the harness stood still, which may be why: a time limit passes then, too."""
+    if op.type == OK or op.seen_end_ns == NEVER_NS or not period.stalls:
+        return False
+    return 2 * period.stalled_ns(op.start_ns, op.seen_end_ns) > op.seen_end_ns - op.start_ns
+
+
+def _normal(before: Sequence[Operation], period: Period) -> Normal:
+    ended = [op for op in before if op.seen_end_ns < period.start_ns]
     if len(ended) < SAMPLES_MIN:
         return Normal(cause=f"only {len(ended)} operations before the fault, of {SAMPLES_MIN} that show what is normal")
     share = sum(op.type == OK for op in ended) / len(ended)
     if share < WELL:
         return Normal(share, cause=f"only {share:.0%} succeeded before the fault")
     served_ns = sorted(op.end_ns for op in ended if op.type == OK)
-    silence_ns = max((after - since for since, after in pairwise(served_ns)), default=0)
+    silence_ns = max((_silence_ns(*pair, period) for pair in pairwise(served_ns)), default=0)
     sampling_ns = round(median(after.start_ns - op.start_ns for op, after in pairwise(ended)))
     # That no error was seen in so many attempts does not make the next one a wonder.
     return Normal(share, max(1 - share, 1 / len(ended)), silence_ns, sampling_ns)
@@ -195,10 +210,14 @@ def _resolution_s(seen: Sequence[Operation], first: Operation | None, detected_n
     return (first.end_ns - max(failed_ns, default=detected_ns)) / NS_PER_S
 
 
+def _silence_ns(since_ns: int, after_ns: int, period: Period) -> int:
+    return after_ns - since_ns - period.stalled_ns(since_ns, after_ns)
+
+
 def _waited_out(operations: Sequence[Operation], period: Period, whole: Outage) -> Outage:
     """Hardly an error, but perhaps a silence: operations that began and were answered only when it was over."""
     served_ns = sorted(op.end_ns for op in operations if op.type == OK and op.end_ns <= period.until_ns)
-    silences = [(after - since, after) for since, after in pairwise(served_ns) if after > period.start_ns]
+    silences = [(_silence_ns(*pair, period), pair[1]) for pair in pairwise(served_ns) if pair[1] > period.start_ns]
     longest_ns, over_ns = max(silences, default=(0, 0))
     if longest_ns <= max(STILL * whole.normal.silence_ns, STILL_MIN_S * NS_PER_S):
         return whole

@@ -114,7 +114,7 @@ def _rows(history: History) -> Iterator[Row]:
     for fault in history.faults:
         if fault.effective is not True:
             continue
-        period = Period(fault.start_ns, fault.end_ns, _until_ns(history, fault))
+        period = Period(fault.start_ns, fault.end_ns, _until_ns(history, fault), history.stalls)
         for (region, f), operations in groups:
             if min(op.start_ns for op in operations) >= period.until_ns:
                 continue  # a kind of the final phase
@@ -146,7 +146,7 @@ def _failbacks(history: History) -> list[dict[str, Any]]:
     found = []
     for begun, done in zip(events[::2], events[1::2], strict=False):
         until_ns = min((at for at in finals if at > done.time_ns), default=history.end_ns)
-        period = Period(begun.time_ns, done.time_ns, until_ns)
+        period = Period(begun.time_ns, done.time_ns, until_ns, history.stalls)
         told = done.value if isinstance(done.value, dict) else {}
         regions: dict[str, dict[str, Any]] = {}
         for (region, f), operations in _groups(history.operations):

@@ -12,6 +12,8 @@ from harness.model.op import FAIL, INFO, INVOKE, OK, Op
 
 NEVER_NS: Final = (1 << 63) - 1
 """The end of an operation that nobody saw end: later than every other time."""
+STALLED: Final = "stalled"
+"""What the harness notes of itself (``f``): its value says when it stood still, ``begin_ns`` and ``end_ns``."""
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,6 +91,13 @@ class History(Sequence[Op]):
     def faults(self) -> tuple[FaultWindow, ...]:
         """Fault windows by start; one that was never undone ends with the history."""
         return tuple(_fault_windows(self._events, self.end_ns))
+
+    @cached_property
+    def stalls(self) -> tuple[tuple[int, int], ...]:
+        """When the harness itself stood still, ``(begin_ns, end_ns)`` by start: that clients saw nothing then says
+        nothing about the system."""
+        noted = [op.value for op in self._events if op.is_nemesis and op.f == STALLED and op.type == INVOKE]
+        return tuple(sorted((says["begin_ns"], says["end_ns"]) for says in noted))
 
     def by_key(self) -> dict[Any, list[Operation]]:
         """Operations grouped by key, in order of first appearance. List keys become tuples."""
