@@ -1,4 +1,4 @@
-"""What real systems lose, and for how long they do not serve, when their leader's region fails: a table for docs/failover.md.
+"""What real systems lose, and for how long they are down, when the leader's region fails: for docs/failover.md.
 
     python bench/real_systems.py [--seeds 3] [--keep FILE] [--target postgres ...]
 
