@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,14 @@ import pytest
 
 from harness.checkers.errors import Errors
 from harness.errors import Refused, StoreError, Unsure
-from harness.generators import clients, delay, limit, phases, time_limit
+from harness.generators import clients, delay, limit, phases, sleep, time_limit
 from harness.journal import Journal, read_journal
 from harness.model.clock import MonotonicClock
 from harness.model.history import History
 from harness.model.op import FAIL, INFO, INVOKE, OK, Op
 from harness.model.verdict import Valid
 from harness.runner import Runner, lag_ms
+from harness.running.watching import note_stalls
 
 READ = {"f": "read"}
 
@@ -196,3 +198,25 @@ async def test_lag_is_measured_for_what_was_planned_ahead(tmp_path: Path) -> Non
     assert set(lag_ms(one.lag_ns)) == {"p50", "p99", "max"}
     assert len(one.lag_ns) >= 15
     assert min(one.lag_ns) >= 0
+
+
+async def test_a_harness_that_stood_still_says_so(tmp_path: Path) -> None:
+    """A client that keeps everybody waiting stands for a machine that has no time for this process."""
+
+    class Blocking(Scripted):
+        async def invoke(self, op: Op) -> Any:
+            time.sleep(0.3)  # noqa: ASYNC251 - on purpose
+            return op.value
+
+    async def connect(thread: int) -> Scripted:
+        return Blocking([])
+
+    one = runner(tmp_path / "h", [], connect=connect)
+    noting = asyncio.ensure_future(note_stalls(one))
+    await one.run(clients(phases(sleep(0.1), limit(1, lambda ctx: READ), sleep(0.1))))
+    noting.cancel()
+    await one.close()
+    one.journal.close()
+    history = read_journal(tmp_path / "h")[0]
+    (read,) = history.operations
+    assert any(begin_ns <= read.start_ns and read.end_ns <= end_ns for begin_ns, end_ns in history.stalls)

@@ -154,7 +154,7 @@ async def _follow(going: Going, watcher: Watcher) -> None:
 async def _phases(going: Going, runner: Runner, nemesis: Nemesis, watcher: Watcher) -> None:
     """Work under faults; then everything is healed, recovery awaited, and what is left is read."""
     plan, testbed, target = going.parts.plan, going.testbed, going.parts.target
-    watches = [_tick(runner, watcher)]
+    watches = [_tick(runner, watcher), watching.note_stalls(runner)]
     if plan.drill is not None:
         watches += watching.watches(testbed, target, runner)
     await _while_guarded(runner.run(going.parts.main), *watches)

@@ -1,4 +1,5 @@
-"""What a drill notes besides what clients and nemesis do: who leads, and what nodes tell of trouble of their own."""
+"""What a run notes besides what clients and nemesis do: when the harness itself stood still; in a drill also who leads,
+and what nodes tell of trouble of their own."""
 
 from __future__ import annotations
 
@@ -10,11 +11,16 @@ from typing import Any, Final
 from harness.contracts import Leads, Target, Testbed
 from harness.errors import OperationError
 from harness.failovers import Complains
+from harness.model.clock import NS_PER_MS
+from harness.model.history import STALLED
 from harness.model.op import INVOKE, Op
 from harness.runner import Runner
 
 LEADER_EVERY_S: Final = 0.1
 COMPLAINTS_EVERY_S: Final = 0.25
+TICK_S: Final = 0.02
+STALL_NS: Final = 100 * NS_PER_MS
+"""Who is late by more did not run: on a busy machine a process may wait for its turn for so long."""
 
 
 def watches(testbed: Testbed, target: Target, runner: Runner) -> list[Coroutine[Any, Any, None]]:
@@ -25,6 +31,17 @@ def watches(testbed: Testbed, target: Target, runner: Runner) -> list[Coroutine[
     if isinstance(target, Complains):
         found.append(_note_complaints(testbed, target, runner))
     return found
+
+
+async def note_stalls(runner: Runner) -> None:
+    """Journal when this process stood still, clients and all: they saw nothing then, and their time limits passed."""
+    while True:
+        begin_ns = runner.clock.now_ns()
+        await asyncio.sleep(TICK_S)
+        end_ns = runner.clock.now_ns()
+        if end_ns - begin_ns > STALL_NS:
+            says = {"begin_ns": begin_ns, "end_ns": end_ns}
+            await runner.note(Op(type=INVOKE, f=STALLED, value=says))
 
 
 async def _note_leaders(testbed: Testbed, runner: Runner) -> None:
