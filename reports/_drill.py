@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
+from harness.model.clock import NS_PER_S
 from harness.model.history import NEVER_NS, Operation
 from harness.model.op import INVOKE, OK
 
@@ -44,6 +45,10 @@ def drill(facts: Facts) -> Iterator[Html]:
     yield el("p", "When each region was served, as its clients saw it, and what the drill did meanwhile.")
     yield el("figure", _legend(), el("div", _picture(facts, outages, told.get("rpo", {})), class_="scroll"))
     yield _phases(outages)
+    if stalls := facts.run.history.stalls:
+        whole_s = sum(end_ns - begin_ns for begin_ns, end_ns in stalls) / NS_PER_S
+        often = count(len(stalls), "time")
+        yield el("p", f"Rift itself stood still {often}, {whole_s:.2f} s in all: that is counted against nobody.")
     yield from _losses(told.get("rpo", {}), told.get("split-brain", {}))
     yield _complaints(facts, told.get("recovery", {}))
 

@@ -314,8 +314,10 @@ def divided(seed: int) -> History:
         final=lambda region, key, values: [v for v in values if region == "us" or v not in (40, 80)],
     )
     said = {"node": "n3", "why": "9 bytes behind n2"}
-    script.extra = [Op(type=kind_, f="unready", process=NEMESIS, key="n3", value=said, time_ns=18 * S)
-                    for kind_ in ("invoke", "info")]  # fmt: skip
+    stood = {"begin_ns": 3 * S, "end_ns": 3 * S + S // 4}
+    notes = (("unready", "n3", said), ("stalled", None, stood))
+    script.extra = [Op(type=kind_, f=f, process=NEMESIS, key=key, value=value, time_ns=18 * S)
+                    for f, key, value in notes for kind_ in ("invoke", "info")]  # fmt: skip
     return script.history()
 
 
@@ -371,6 +373,7 @@ def test_many_drills_are_summed_up_beside_their_runs(
     assert "Regions disagree at the end about 2 acknowledged writes: eu lacks 2" in report
     assert 'class="divided"' in report
     assert "does not serve: 9 bytes behind n2" in report
+    assert "Rift itself stood still 1 time, 0.25 s in all" in report
     assert "a port is taken" in page
     assert data["distribution"]["lost"]["max"] == 1
     assert data["distribution"]["divided"]["max"] == 2
