@@ -113,7 +113,8 @@ CASES: dict[str, tuple[dict[str, Any], str, str]] = {
     "NOM-13": (
         {"strategy": {"OnFailure": "fail_local"}},
         f"{WAITING}\n1 south running\n3 south failed : {OWN}\n3.1 east failed : {PEER}",
-        f"{WAITING}\n1 south running\n3 south failed : {OWN}\n3.1 east running\n4 east blocked",
+        f"{WAITING}\n1 south running\n3 south failed : {OWN}\n3.1 east running\n4 east blocked\n1 north running\n"
+        "2 north blocked",
     ),
     "NOM-14": (
         {"job": {"TaskGroups": [{"Update": {"AutoRevert": True}}]}},

@@ -307,13 +307,13 @@ def _deadline(told: _Teller) -> Finding:
         done = told.waves.done_ns[g]
         missing = [told.log.regions[r] for r in np.flatnonzero(done == done.max()).tolist()]
         row = int(told.waves.groups[1][g])
-        return f"{told.subject(row)} was not done in {and_more(missing)} {wanted} after it first started", (
-            told.line(row),
-        )
+        subject = told.subject(row, int(told.waves.about[row]))
+        return f"{subject} was not done in {and_more(missing)} {wanted} after it first started", (told.line(row),)
 
     doubt = ""
     if len(undecided):
-        doubt = f"the log ends before {told.subject(int(told.waves.groups[1][undecided[0]]))} has to be done everywhere"
+        row = int(told.waves.groups[1][undecided[0]])
+        doubt = f"the log ends before {told.subject(row, int(told.waves.about[row]))} has to be done everywhere"
     played = int((told.waves.started_ns < NEVER).any(axis=1).sum())
     return told.finding("deadline", len(groups), map(sentence, groups.tolist()), played, doubt)
 

@@ -15,9 +15,8 @@ from functools import cached_property
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
-from harness.model.columns import Bytes, Ints, Longs
+from harness.model.columns import Bytes, Flags, Ints, Longs
 from harness.model.rollout import (
     BLOCKED,
     CANCELLED,
@@ -30,8 +29,6 @@ from harness.model.rollout import (
     SUCCESSFUL,
     UNBLOCKING,
 )
-
-Flags = npt.NDArray[np.bool_]
 
 NEVER: Final = np.int64(1) << 62
 CODE: Final = {status: code for code, status in enumerate(STATUSES)}
@@ -138,8 +135,8 @@ class Rollouts:
         return self._first(np.isin(self.status, [CODE[status] for status in statuses]))
 
     def by_ns(self, *statuses: str, jumped: tuple[str, ...] = ()) -> Longs:
-        """``[group, position]``: when the region may have entered one of ``statuses`` first, at the earliest. A gap before
-        one of ``jumped`` may hide them."""
+        """``[group, position]``: when the region may have entered one of ``statuses`` first, at the earliest. A gap
+        before one of ``jumped`` may hide them."""
         rows = np.isin(self.status, [CODE[status] for status in statuses])
         rows |= self.gap & np.isin(self.status, [CODE[status] for status in jumped])
         return self._first(rows, self.earliest_ns)

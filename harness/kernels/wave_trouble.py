@@ -9,8 +9,9 @@ from typing import Final
 
 import numpy as np
 
+from harness.kernels.intervals import covering
 from harness.kernels.rollouts import NEVER
-from harness.kernels.waves import Waves, covering
+from harness.kernels.waves import Waves
 from harness.model.columns import Longs
 from harness.model.rollout import (
     BLOCKED,
@@ -61,8 +62,8 @@ def alarms(log: WaveLog) -> tuple[Longs, Longs, Longs]:
 
 
 def started_after_failure(waves: Waves) -> tuple[Longs, Longs]:
-    """``(rows, failures)``: starts of a version while another region stood failed with it: until it is tried there again,
-    or done."""
+    """``(rows, failures)``: starts of a version while another region stood failed with it: until it is tried there
+    again, or done."""
     group, _ = waves.groups
     failed = np.flatnonzero(waves.entered(FAILED))
     again = waves.following(waves.entered(RUNNING, SUCCESSFUL, BLOCKED), failed, group[failed])
@@ -86,7 +87,8 @@ def failures(waves: Waves) -> Longs:
     known = place < len(cells)
     known[known] = cells[place[known]] == cell[failed[known]]
     failed, place = failed[known], place[known]
-    return failed[begun[first[place]] <= failed]
+    after: Longs = failed[begun[first[place]] <= failed]
+    return after
 
 
 def not_rolled_back(waves: Waves) -> tuple[Longs, Longs]:
@@ -127,7 +129,7 @@ def _superseded(waves: Waves) -> Longs:
     start = np.full(len(first), NEVER)
     rows = np.flatnonzero(waves.entered(RUNNING))
     np.minimum.at(start, group[rows], waves.time_ns[rows])
-    service, version = waves.service[first], waves.version[first]
+    service, version = waves.service[first], waves.about[first]
     order = np.lexsort((-version, service))
     best = np.full(len(first), NEVER)
     newest, last = NEVER, -1

@@ -1,5 +1,5 @@
-"""Which versions regions have at a time, and what follows from it: how far apart they are, where one may go back to, what
-must be everywhere before something else may start.
+"""Which versions regions have at a time, and what follows from it: how far apart they are, where one may go back to,
+what must be everywhere before something else may start.
 
 A region has the version that it is done with or went back to, and every one that it has started since.
 """
@@ -11,9 +11,10 @@ from typing import Any, Final
 import numpy as np
 
 from harness.kernels.compiling import fast
-from harness.kernels.rollouts import NEVER, Flags
-from harness.kernels.waves import MOVES, Waves, covering
-from harness.model.columns import Longs
+from harness.kernels.intervals import covering
+from harness.kernels.rollouts import NEVER
+from harness.kernels.waves import MOVES, Waves
+from harness.model.columns import Flags, Longs
 from harness.model.rollout import BLOCKED, FAILED, RUNNING, SUCCESSFUL
 from harness.model.waves import ANYTHING, LAST_GOOD, ROLLED_BACK
 
@@ -247,8 +248,8 @@ def needing(waves: Waves, version: str) -> Flags:
 
 
 def _without(waves: Waves, starts: Longs, low: int) -> tuple[Longs, Longs]:
-    """``(wrong, dark)``: those of ``starts`` at whose time a region had not got ``low`` or newer, and those at whose time
-    the log did not yet say what one had."""
+    """``(wrong, dark)``: those of ``starts`` at whose time a region had not got ``low`` or newer, and those at whose
+    time the log did not yet say what one had."""
     base = np.flatnonzero(waves.entered(SUCCESSFUL, BLOCKED, ROLLED_BACK))
     ready = waves.version[base] >= low
     place = waves.service[base].astype(np.int64) * len(waves.plan.regions) + waves.region[base]

@@ -14,8 +14,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from harness.kernels.rollouts import ANY, CODE, NEVER, NOTHING, Flags, Rollouts, closure, table
-from harness.model.columns import Longs
+from harness.kernels.intervals import covering
+from harness.kernels.rollouts import ANY, CODE, NEVER, NOTHING, Rollouts, closure, table
+from harness.model.columns import Flags, Longs
 from harness.model.rollout import (
     BLOCKED,
     CANCELLED,
@@ -163,14 +164,16 @@ class Waves:
         """Starts of something new: going back is none, nor is saying once more that it runs."""
         last = self.before(~self.entered(INITIALIZING, PENDING))
         again = (last >= 0) & self.entered(RUNNING)[last] & (self.version[last] == self.version)
-        return self.entered(RUNNING) & ~self.goes_back & ~again
+        starts: Flags = self.entered(RUNNING) & ~self.goes_back & ~again
+        return starts
 
     @cached_property
     def going_back(self) -> Flags:
         """Rows that are part of going back to their version: the last start of anything there was."""
         running = self.entered(RUNNING)
         last = np.where(running, np.arange(len(running)), self.before(running))
-        return (last >= 0) & self.goes_back[last] & (self.version[last] == self.version)
+        mine: Flags = (last >= 0) & self.goes_back[last] & (self.version[last] == self.version)
+        return mine
 
     def following(self, chosen: Flags, rows: Longs, group: Longs) -> Longs:
         """For each of ``rows`` the first ``chosen`` row after it in its region that is about ``group``; -1."""
@@ -185,8 +188,12 @@ class Waves:
 
     @cached_property
     def _cells(self) -> tuple[Any, Any, Any]:
-        version = np.where(self.entered(ROLLED_BACK), self.left, self.version)
-        return np.unique(self.cell(self.service, version), return_index=True, return_inverse=True)
+        return np.unique(self.cell(self.service, self.about), return_index=True, return_inverse=True)
+
+    @cached_property
+    def about(self) -> Any:
+        """The version whose rollout a row belongs to: a rollback's is the one that it leaves."""
+        return np.where(self.entered(ROLLED_BACK), self.left, self.version)
 
     def cell(self, service: Any, version: Any) -> Any:
         """One number for a version of a service."""
@@ -210,8 +217,7 @@ class Waves:
         """The rows as rollouts of one version each, and the row behind every row of them. What was there before the log
         is no rollout."""
         group, first = self.groups
-        version = np.where(self.entered(ROLLED_BACK), self.left, self.version)
-        known = np.flatnonzero((version >= 0) & (version != self.initial))
+        known = np.flatnonzero((self.about >= 0) & (self.about != self.initial))
         order = known[np.lexsort((np.arange(len(known)), self.region[known], group[known]))]
         status = np.where(self.event == _CODE[ROLLED_BACK], _CODE[CANCELLED], self.event)
         number = len(first)
@@ -386,27 +392,3 @@ def _undone(waves: Waves, baked: bool) -> tuple[Longs, Longs, Longs]:
     rows = np.concatenate([np.empty(0, np.int64), *(rows for rows, _ in found)])
     place = np.concatenate([np.empty(0, np.int64), *(place for _, place in found)])
     return rows, gone[place], again[place]
-
-
-def covering(kind: Any, begin: Longs, end: Longs, of: Any, time: Longs) -> Longs:
-    """For every ``time`` of kind ``of`` an interval ``[begin, end)`` of the same kind that holds it; -1 where none
-    does. Of several the one that lasts longest."""
-    found = np.full(len(time), -1, np.int64)
-    if not len(begin) or not len(time):
-        return found
-    order = np.lexsort((begin, kind))
-    ranks = np.unique(np.concatenate([end, time]))
-    width = len(ranks) + 1
-    # The latest end of all intervals of that kind that began before, by a running maximum that no kind hands on.
-    weight = kind[order].astype(np.int64) * width + np.searchsorted(ranks, end[order])
-    latest = np.maximum.accumulate(weight)
-    holder = order[np.maximum.accumulate(np.where(weight == latest, np.arange(len(order)), 0))]
-    moments = np.unique(np.concatenate([begin, time]))
-    span = len(moments) + 1
-    key = kind[order].astype(np.int64) * span + np.searchsorted(moments, begin[order])
-    place = np.searchsorted(key, of.astype(np.int64) * span + np.searchsorted(moments, time), side="right") - 1
-    good = place >= 0
-    hit = holder[np.where(good, place, 0)]
-    good &= (kind[hit] == of) & (begin[hit] <= time) & (time < end[hit])
-    found[good] = hit[good]
-    return found

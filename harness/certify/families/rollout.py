@@ -7,7 +7,7 @@ from random import Random
 from typing import Any, Final
 
 from harness.certify.contract import Change, Expected, Family, Oracle, Question, System
-from harness.certify.oracles import rollouts
+from harness.certify.oracles import releases, rollouts
 from harness.certify.systems.releases import PLAN, REGIONS, Deployer, Event, recorded, released
 from harness.checkers import waves
 from harness.formats import _wave_log as wave_log
@@ -60,7 +60,8 @@ def _plan(random: Random) -> dict[str, Any]:
         "versions": PLAN["versions"],
     }
     wanted = {
-        "initial": random.choice(("v1", "v2")), "max_parallel": random.randint(1, 2), "clock_skew": random.choice((0.5, 1)),
+        "initial": random.choice(("v1", "v2")), "max_parallel": random.randint(1, 2),
+        "clock_skew": random.choice((0.5, 1)),
         "max_version_skew": random.randint(0, 1), "halt_on_alarm": True, "halt_within": 1, "in_order": True,
         "on_failure": random.choice(("halt", "halt", "continue")), "deadline": random.choice((5, 20)),
         "accept_first": True, "wait_for_last": True, "bake": random.choice((0.5, 2, 3)),
@@ -133,7 +134,7 @@ def judge(rule: str) -> Oracle:
         plan, events = parts(history)
         if plan is None or rule not in _asked(plan):
             return None
-        every = rollouts.logs([event | {"event": _WORDS.get(event["event"], event["event"])} for event in events], plan)
+        every = releases.logs([event | {"event": _WORDS.get(event["event"], event["event"])} for event in events], plan)
         if not every:
             return None
         if any(broken(log) for log in every):
