@@ -161,7 +161,8 @@ def users(*lost: str) -> Record:
         (login(users(US), 4.0, US), (US,), Valid.TRUE),
         (login(users(US), 8.5, AP, end=9.5), (US,), Valid.TRUE),
         (login(users(), 4.0, AP, password="guessed"), (US,), Valid.FALSE),
-        (login(users(), 4.0, AP, FAIL, password="guessed"), (US,), Valid.TRUE),
+        (login(users(), 4.0, AP, FAIL, password="guessed"), (US,), Valid.UNKNOWN),
+        (login(users(EU), 4.0, AP, FAIL, password="guessed"), (US, EU), Valid.TRUE),
         (login(users(), 4.0, AP, FAIL), (US,), Valid.FALSE),
     ],
 )

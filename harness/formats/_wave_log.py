@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from operator import attrgetter
@@ -212,6 +213,7 @@ def log_of(history: History, asked: Asked, name: str) -> WaveLog:
         if change["kind"] == "deployment"
     ]
     seen: dict[tuple[Any, ...], _Event] = {}
+    gaps: dict[tuple[Any, ...], bool] = {}  # the observer may have missed something before
     for change in sorted(changes, key=lambda change: (change["region"], change["index"])):
         cell = (change["region"], change["id"])
         if cell in seen and seen[cell].event == change["status"]:
@@ -219,8 +221,10 @@ def log_of(history: History, asked: Asked, name: str) -> WaveLog:
         seconds = change["time_ns"] / NS_PER_S
         event = _Event(seconds, change["status"], change["region"], str(change["version"]), change["job"])
         seen[cell] = seen[(*cell, change["index"])] = event
+        gaps[(*cell, change["index"])] = bool(change.get("gap"))
     events = [event for cell, event in seen.items() if len(cell) > 2]
-    return _columns(Path(name), events, np.arange(1, len(events) + 1), asked)
+    log = _columns(Path(name), events, np.arange(1, len(events) + 1), asked)
+    return replace(log, gap=np.array(list(gaps.values()), np.bool_))
 
 
 def _events(path: Path, data: bytes, ignored: frozenset[str]) -> tuple[list[_Event], Column]:
