@@ -235,9 +235,6 @@ BLINDED: list[tuple[str, str, Wrong]] = [
     ("rollout", f"{KERNELS}.waves:illegal", always(NO_ROWS)),
     ("rollout", f"{KERNELS}.waves:_undone", always((NO_ROWS, NO_ROWS, NO_ROWS))),
     ("rollout", f"{KERNELS}.waves:Waves.goes_back", lambda _: property(lambda self: self.entered("rolled-back"))),
-    ("rollout", f"{KERNELS}.wave_trouble:alarms", always((NO_ROWS, NO_ROWS, NO_ROWS))),
-    ("rollout", f"{KERNELS}.wave_trouble:failures", lambda _: lambda waves: np.flatnonzero(waves.entered("failed"))),
-    ("rollout", f"{KERNELS}.wave_versions:_without", always((NO_ROWS, NO_ROWS))),
     ("rollout", f"{CHECKERS}.waves:Waves", lambda real: lambda log, plan: real(
         log, dataclasses.replace(plan, clock_skew_ns=0)
     )),

@@ -170,6 +170,14 @@ def test_logins_are_lost_with_the_last_home_only(record: Record, homes: tuple[st
     assert judge(record, "MRA-36", "logins", homes=homes).valid is valid
 
 
+@pytest.mark.parametrize(("type_", "at"), [(INFO, 0.5), (OK, 4.0)], ids=["nobody knows", "only later"])
+def test_an_account_that_may_not_be_there_yet_accuses_nobody(type_: str, at: float) -> None:
+    for answer in (OK, FAIL):
+        record = Record().fault(2.0, 9.0, US).op(at, "enrol", "", None, {}, type_, user="u", password="p", end=4.5)
+        record.op(4.2, "login", "", None, {}, answer, 4.3, AP, user="u", password="p")
+        assert judge(record, "MRA-36", "logins", homes=(US, EU)).valid is Valid.TRUE
+
+
 def test_the_blast_radius_is_told_by_region() -> None:
     record = login(login(login(users(US), 4.0, AP, FAIL), 5.0, AP, FAIL), 6.0, EU, FAIL)
     assert f"refused: {AP} 2 of 2, {EU} 1 of 1" in judge(record, "MRA-36", "logins", homes=[US]).summary
