@@ -93,9 +93,7 @@ def _gone_again(after: Mapping[str, Sequence[Operation]], history: History, pati
         late = [op for op in operations if op.start_ns >= served_ns]
         silent_s = max((min(op.seen_end_ns, history.end_ns) - served_ns for op in late), default=0) / NS_PER_S
         if silent_s >= patience_s and 2 * sum(before) >= len(before) > 0:
-            return (
-                f"{region or 'the system'} served again after the last heal, and not in its last {silent_s:.1f} s"
-            )
+            return f"{region or 'the system'} served again after the last heal, and not in its last {silent_s:.1f} s"
     return ""
 
 
