@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from harness.checkers.split_brain import SplitBrain
 from harness.model.claims import Objectives
 from harness.model.clock import NS_PER_S
 from harness.model.history import STALLED, History
-from harness.model.op import INFO, INVOKE, NEMESIS, OK, Op
+from harness.model.op import FAIL, INFO, INVOKE, NEMESIS, OK, Op
 from harness.model.verdict import Valid
 from tests.scripted import GAP_S, LATENCY_S, Script, appended, attempt, numbered
 
@@ -459,3 +460,51 @@ def test_objectives_reach_the_checkers_that_measure() -> None:
     assert SplitBrain().against(wanted).promised
     assert wanted
     assert not Objectives()
+
+
+# --- several faults, and records that end early --------------------------------------------------
+
+
+def record(end_s: float, dead: Callable[[float], bool], *faults: tuple[float, float]) -> list[Op]:
+    """One region is asked 20 times a second; faults kill a node of it from when until when."""
+    told: list[tuple[float, Op]] = []
+    for number in range(round(20 * end_s)):
+        at_s = number / 20
+        common: dict[str, Any] = {"f": "append", "process": number, "region": "us", "key": "k", "value": number}
+        told.append((at_s, Op(type=INVOKE, **common)))
+        told.append((at_s + 0.01, Op(type=FAIL if dead(at_s) else OK, **common)))
+    for number, (begin_s, heal_s) in enumerate(faults):
+        says = {"id": f"f{number}", "aim": "n1", "regions": ["us"], "nodes": ["n1"]}
+        for at_s, f, more in ((begin_s, "start", {"effective": True}), (heal_s, "stop", {"healed": True})):
+            common = {"f": f, "process": NEMESIS, "key": "kill-node"}
+            told.append((at_s, Op(type=INVOKE, value=says, **common)))
+            told.append((at_s + 0.001, Op(type=INFO, value={**says, **more}, **common)))
+    ordered = sorted(told, key=lambda pair: pair[0])
+    return [replace(op, time_ns=round(at_s * 1e9), index=i) for i, (at_s, op) in enumerate(ordered)]
+
+
+def test_what_another_fault_does_meanwhile_makes_no_recovery_late() -> None:
+    history = History(record(40, lambda at_s: 10 <= at_s < 12 or 15 <= at_s < 17, (10, 30), (15, 20)))
+    assert Rto(objective_s=4).check(history).valid is Valid.TRUE
+    assert Rto(objective_s=1).check(history).valid is Valid.FALSE
+
+
+def test_a_single_failure_breaks_a_promise_without_any() -> None:
+    history = History(record(2000, lambda at_s: at_s == 5))
+    verdict = Availability(objective=1.0).check(history)
+    assert verdict.valid is Valid.FALSE
+    assert "us 99.9975%" in verdict.summary
+
+
+def test_what_was_under_way_when_the_record_ended_is_no_failure() -> None:
+    events = record(20, lambda _: False)
+    under_way = Op(type=INVOKE, f="append", process=9999, region="us", key="k", value=1, time_ns=19_990_000_000)
+    assert Availability(objective=1.0).check(History(events)).valid is Valid.TRUE
+    assert Availability(objective=1.0).check(History([*events, under_way])).valid is Valid.UNKNOWN
+    assert Availability(objective=0.9).check(History([*events, under_way])).valid is Valid.TRUE
+
+
+def test_a_region_that_came_back_only_for_a_moment_has_not_recovered() -> None:
+    verdict = Recovery().check(History(record(20, lambda at_s: at_s >= 11, (5, 10))))
+    assert (verdict.valid, "not in its last 9.0 s" in verdict.cause) == (Valid.UNKNOWN, True)
+    assert Recovery().check(History(record(20, lambda at_s: 11 <= at_s < 14, (5, 10)))).valid is Valid.TRUE

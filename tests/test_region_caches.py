@@ -161,12 +161,21 @@ def users(*lost: str) -> Record:
         (login(users(US), 4.0, US), (US,), Valid.TRUE),
         (login(users(US), 8.5, AP, end=9.5), (US,), Valid.TRUE),
         (login(users(), 4.0, AP, password="guessed"), (US,), Valid.FALSE),
-        (login(users(), 4.0, AP, FAIL, password="guessed"), (US,), Valid.TRUE),
+        (login(users(), 4.0, AP, FAIL, password="guessed"), (US,), Valid.UNKNOWN),
+        (login(users(EU), 4.0, AP, FAIL, password="guessed"), (US, EU), Valid.TRUE),
         (login(users(), 4.0, AP, FAIL), (US,), Valid.FALSE),
     ],
 )
 def test_logins_are_lost_with_the_last_home_only(record: Record, homes: tuple[str, ...], valid: Valid) -> None:
     assert judge(record, "MRA-36", "logins", homes=homes).valid is valid
+
+
+@pytest.mark.parametrize(("type_", "at"), [(INFO, 0.5), (OK, 4.0)], ids=["nobody knows", "only later"])
+def test_an_account_that_may_not_be_there_yet_accuses_nobody(type_: str, at: float) -> None:
+    for answer in (OK, FAIL):
+        record = Record().fault(2.0, 9.0, US).op(at, "enrol", "", None, {}, type_, user="u", password="p", end=4.5)
+        record.op(4.2, "login", "", None, {}, answer, 4.3, AP, user="u", password="p")
+        assert judge(record, "MRA-36", "logins", homes=(US, EU)).valid is Valid.TRUE
 
 
 def test_the_blast_radius_is_told_by_region() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from harness.checkers.regions import GUARANTEES, Guarantee, all_guarantees, unsupported_by
 from harness.model.history import History
-from harness.model.op import INFO, INVOKE, NEMESIS, OK, Op
+from harness.model.op import FAIL, INFO, INVOKE, NEMESIS, OK, Op
 from harness.model.regions import JUDGE, SUBJECT
 from harness.model.rollout import EXPECT, OBSERVE
 from harness.model.verdict import Valid, Verdict
@@ -137,6 +137,39 @@ def test_an_operators_switch_is_no_usurpation() -> None:
     assert outcome("MRA-8", record.event(11.0, "promoted", US, former=EU, epoch=3)).valid is Valid.TRUE
 
 
+def test_a_second_failover_needs_a_mark_of_its_own() -> None:
+    def record(*, marked: bool) -> Record:
+        made = failover(Record().fault(2.0, 9.0, US)).event(10.0, "joined", US, role="secondary")
+        made.event(20.0, "marked", EU, misses=3, by=US).event(20.1, "promoted", US, former=EU, epoch=3)
+        made.event(20.2, "routed", US).event(25.0, "joined", EU, role="secondary")
+        if marked:
+            made.event(29.0, "marked", US, misses=3, by=EU)
+        return made.event(30.0, "promoted", EU, former=US, epoch=4).event(30.1, "routed", EU)
+
+    assert outcome("MRA-6", record(marked=False)).valid is Valid.FALSE
+    assert outcome("MRA-6", record(marked=True)).valid is Valid.TRUE
+
+
+@pytest.mark.parametrize(
+    ("at", "type_", "valid"),
+    [
+        (10.5, OK, Valid.TRUE), (10.5, INFO, Valid.TRUE), (10.5, FAIL, Valid.FALSE), (50.0, OK, Valid.FALSE),
+        (1.0, OK, Valid.FALSE),
+    ],
+    ids=["before it", "perhaps", "refused", "long after it", "before the last failover"],
+)  # fmt: skip
+def test_only_a_switch_that_can_be_meant_excuses_a_promotion(at: float, type_: str, valid: Valid) -> None:
+    record = failover(Record()).event(10.0, "joined", US, role="secondary")
+    record.op(at, "switch", "", None, {}, type_, region=EU).event(11.0, "promoted", US, former=EU, epoch=3)
+    assert outcome("MRA-8", record).valid is valid
+    assert outcome("MRA-6", record).valid is valid
+
+
+def test_that_a_long_loss_was_not_marked_shows_no_patience() -> None:
+    assert outcome("MRA-5", Record().fault(2.0, 4.0, AP)).details["outcome"] == "pass"
+    assert outcome("MRA-5", Record().fault(2.0, 102.0, AP)).details["outcome"] == "untested"
+
+
 def judge(record: Record, row: str, by: str, **options: Any) -> Verdict:
     sessions = bool(options.pop("sessions", False))
     value = {"by": by, "prefix": "", "sessions": sessions, "options": options}
@@ -167,6 +200,17 @@ def test_what_was_acknowledged_is_there_or_was_lost_within_its_window(
 def test_the_highest_stamp_is_the_last_write(value: int, valid: Valid) -> None:
     record = Record().write(1.0, "a", 1, US, 0, stamp=10).write(0.5, "a", 2, EU, 0, stamp=20).read(9.0, "a", value)
     assert judge(record, "MRA-17", "highest-stamp").valid is valid
+
+
+def test_a_value_written_twice_counts_with_its_highest_stamp() -> None:
+    record = Record().write(1.0, "a", 1, stamp=12).write(2.0, "a", 2, stamp=11).write(3.0, "a", 1, stamp=5)
+    assert judge(record.read(9.0, "a", 1), "MRA-17", "highest-stamp").valid is Valid.TRUE
+
+
+def test_a_key_that_nobody_read_in_the_end_leaves_the_winner_open() -> None:
+    record = Record().write(1.0, "a", 1, stamp=1).write(2.0, "b", 1, stamp=2).read(9.0, "a", 1)
+    verdict = judge(record, "MRA-17", "highest-stamp")
+    assert (verdict.valid, "key b was not read" in verdict.cause) == (Valid.UNKNOWN, True)
 
 
 def test_a_write_whose_end_nobody_saw_may_have_won() -> None:

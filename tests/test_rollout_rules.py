@@ -113,7 +113,8 @@ CASES: dict[str, tuple[dict[str, Any], str, str]] = {
     "NOM-13": (
         {"strategy": {"OnFailure": "fail_local"}},
         f"{WAITING}\n1 south running\n3 south failed : {OWN}\n3.1 east failed : {PEER}",
-        f"{WAITING}\n1 south running\n3 south failed : {OWN}\n3.1 east running\n4 east blocked",
+        f"{WAITING}\n1 south running\n3 south failed : {OWN}\n3.1 east running\n4 east blocked\n1 north running\n"
+        "2 north blocked",
     ),
     "NOM-14": (
         {"job": {"TaskGroups": [{"Update": {"AutoRevert": True}}]}},
@@ -190,6 +191,87 @@ def test_a_gap_in_what_was_seen_is_no_illegal_step() -> None:
     seen = GOOD.replace("2 north blocked\n", "").replace("4.2 north successful", "4.2 north successful gap=yes")
     assert outcome("state-machine", record(seen)).valid is Valid.TRUE
     assert outcome("state-machine", record(seen.replace(" gap=yes", ""))).valid is Valid.FALSE
+
+
+UNSEEN: dict[str, tuple[str, dict[str, Any], str]] = {
+    "acceptance": ("NOM-4", {}, "0.1 north pending\n0.1 south pending\n1 north running\n3 east running gap=yes"),
+    "the end of running": ("NOM-6", {"strategy": ONE}, f"{WAITING}\n1 north running\n2.1 south running\n"
+                           "3 south blocked\n3.1 east running\n4 east blocked\n4.3 north successful gap=yes"),
+    "being done": ("NOM-7", {}, f"{WAITING}\n1 north running\n2 north blocked\n1 south running\n3 south blocked\n"
+                   "1 east running\n4.2 north successful\n4.6 east successful gap=yes"),
+    "the start": ("NOM-9", {"strategy": {"MaxParallel": 2}},
+                  f"{WAITING}\n5 north blocked gap=yes\n2 south running\n3 south blocked\n4 east running"),
+    "being done before a failure": ("NOM-12", {"strategy": {"OnFailure": "fail_all"}},
+                                    f"{WAITING}\n1 south running\n1 north running\n1 east running\n2 north blocked\n"
+                                    "2 south blocked\n4 north successful\n4.02 east failed gap=yes : {OWN}\n"
+                                    f"4.1 south failed : {PEER}"),
+    "a pause": ("NOM-29", {}, f"{WAITING}\n1 north running\n2 north blocked\n5 north running gap=yes"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("unseen", UNSEEN)
+def test_what_an_observer_may_have_missed_accuses_nobody(unseen: str) -> None:
+    row, more, text = UNSEEN[unseen]
+    assert outcome(row, record(text, **more)).valid is not Valid.FALSE
+    assert outcome(row, record(text.replace(" gap=yes", ""), **more)).valid is Valid.FALSE
+
+
+def test_who_fails_first_of_all_has_not_accepted() -> None:
+    text = "0.1 north pending\n0.1 south pending\n0.1 east failed\n1 north running"
+    assert outcome("NOM-4", record(text)).valid is Valid.FALSE
+
+
+NEW_ONE = (
+    f"{WAITING}\n1 north running\n5 north pending v1 #20\n5 south pending v1 #20\n5 south cancelled #20 : {NEWER}\n"
+    f"5 east pending v1 #20\n5 east cancelled #20 : {NEWER}"
+)
+
+
+def test_an_older_version_that_nobody_cancels_stands_beside_the_newer_one() -> None:
+    assert outcome("NOM-10", record(NEW_ONE)).valid is Valid.FALSE
+    assert outcome("NOM-10", record(NEW_ONE, until=6.0)).valid is Valid.UNKNOWN
+    cancelled = f"{NEW_ONE}\n5.01 north cancelled #20 : {NEWER}"
+    assert outcome("NOM-10", record(cancelled)).valid is Valid.TRUE
+
+
+def test_with_fail_local_the_others_go_on() -> None:
+    more: dict[str, Any] = {"strategy": {"OnFailure": "fail_local"}}
+    stuck = f"{WAITING}\n1 north running\n2 north failed : {OWN}\n3 south running\n4 south blocked"
+    assert outcome("NOM-13", record(stuck, **more)).valid is Valid.FALSE
+    assert outcome("NOM-13", record(stuck, until=8.0, **more)).valid is Valid.UNKNOWN
+    canary = f"{stuck}\n4 east running awaits_promotion=yes"
+    assert outcome("NOM-13", record(canary, **more)).valid is Valid.TRUE
+
+
+def test_a_rollback_that_nobody_could_see_yet_is_unknown() -> None:
+    more: dict[str, Any] = {"job": {"TaskGroups": [{"Update": {"AutoRevert": True}}]}}
+    text = f"{WAITING}\n1 south running v1\n3 south failed v1 : {OWN} - rolling back to job version 0"
+    assert outcome("NOM-14", record(text, until=3.1, **more)).valid is Valid.UNKNOWN
+    assert outcome("NOM-14", record(text, **more)).valid is Valid.FALSE
+
+
+def test_a_job_of_which_only_some_groups_go_back_may_stay() -> None:
+    some: dict[str, Any] = {"TaskGroups": [{"Update": {"AutoRevert": True}}, {"Update": {"AutoRevert": False}}]}
+    text = f"{WAITING}\n1 south running\n3 south failed : {OWN}"
+    assert outcome("NOM-14", record(text, job=some)).valid is Valid.TRUE
+
+
+def test_a_refused_request_is_not_what_a_version_was_asked_by() -> None:
+    history = list(record(GOOD.replace("2.1 south", "1.5 south"), strategy={"MaxParallel": 3}))
+    other = {"ID": "web", "Multiregion": {"Strategy": ONE, "Regions": [{"Name": region} for region in REGIONS]}}
+    asked: dict[str, Any] = {"f": "register", "process": 9, "value": {"job": other}, "time_ns": 20_000_000}
+    for type_, valid in (("fail", "untested"), (OK, "fail")):
+        refused = [Op(type=INVOKE, **asked), Op(type=type_, **asked)]
+        verdict = outcome("NOM-6", History([*history[:2], *refused, *history[2:]]))
+        assert verdict.details["outcome"] == valid
+
+
+def test_an_allocation_of_a_region_that_was_not_seen_to_run_is_not_early() -> None:
+    history = list(record(f"{WAITING}\n9 north blocked #50 gap=yes"))
+    observed = next(op for op in history if op.f == OBSERVE and op.type == OK)
+    observed.value.append({"kind": "alloc", "region": "north", "job": "web", "version": 0, "id": "a", "index": 20,
+                           "time_ns": 1, "created": 20})  # fmt: skip
+    assert outcome("NOM-5", History(history)).valid is Valid.TRUE
 
 
 def test_an_allocation_before_running_breaks_the_promise_to_wait() -> None:

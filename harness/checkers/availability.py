@@ -8,21 +8,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, Final
 
 from harness.checkers.wording import count, span
 from harness.model.claims import Objectives
 from harness.model.clock import NS_PER_S
-from harness.model.history import FaultWindow, History, Operation
+from harness.model.history import NEVER_NS, FaultWindow, History, Operation
 from harness.model.op import OK
 from harness.model.verdict import Valid, Verdict
+
+ROUNDING: Final = 1e-9
+"""So many operations more or less are none."""
 
 
 @dataclass(frozen=True)
 class Availability:
     """Per region: share of successes, the longest time without one, and the time from each heal to the next one.
 
-    False when a region's share is below ``objective``."""
+    False when a region's share is below ``objective``, and unknown when that depends on operations that were still
+    under way when the record ended."""
 
     objective: float | None = None
     name: str = "availability"
@@ -40,17 +44,33 @@ class Availability:
         details = {
             region: _row(operations, history.faults, history.end_ns) for region, operations in sorted(regions.items())
         }
-        parts = (f"{region or 'clients'} {row['ok_share']:.1%}{_gap(row)}" for region, row in details.items())
-        least = min(row["ok_share"] for row in details.values())
-        short = self.objective is not None and least < self.objective
+        parts = (f"{region or 'clients'} {_percent(row['ok_share'])}{_gap(row)}" for region, row in details.items())
         promised = "" if self.objective is None else f"; at least {self.objective:.2%} are promised"
+        valid = _against(self.objective, regions.values())
         return Verdict(
             checker=self.name,
-            valid=Valid.FALSE if short else Valid.TRUE,
+            valid=valid,
             summary=f"answered in {count(len(details), 'region')}: {', '.join(parts)}{promised}",
+            cause="operations were still under way when the record ended" if valid is Valid.UNKNOWN else "",
             judged=self.objective is not None,
             details={"objective": self.objective, "regions": details},
         )
+
+
+def _against(objective: float | None, regions: Iterable[Sequence[Operation]]) -> Valid:
+    """Whether every region's share of successes reaches the objective, whatever became of what nobody saw end."""
+    if objective is None:
+        return Valid.TRUE
+    valid = Valid.TRUE
+    for operations in regions:
+        served = sum(op.type == OK for op in operations)
+        still_open = sum(op.seen_end_ns == NEVER_NS for op in operations)
+        needed = objective * len(operations) - ROUNDING
+        if served + still_open < needed:
+            return Valid.FALSE
+        if served < needed or still_open == len(operations):
+            valid = Valid.UNKNOWN
+    return valid
 
 
 def _row(operations: Sequence[Operation], faults: Iterable[FaultWindow], end_ns: int) -> dict[str, Any]:
@@ -80,7 +100,12 @@ def _under(fault: FaultWindow, operations: Sequence[Operation]) -> dict[str, Any
 
 
 def _share(operations: Sequence[Operation]) -> float | None:
-    return round(sum(op.type == OK for op in operations) / len(operations), 4) if operations else None
+    return round(sum(op.type == OK for op in operations) / len(operations), 6) if operations else None
+
+
+def _percent(share: float) -> str:
+    """What is not all is never told as 100 %."""
+    return f"{share:.1%}" if share == 1 or share < 0.9995 else f"{share:.4%}"
 
 
 def _longest_gap(served_ns: Sequence[int], begin_ns: int, end_ns: int) -> tuple[int, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,8 +21,9 @@ should; ``why`` is what it lacked, in its own words."""
 class Recovery:
     """False when a region was tried for at least ``patience_s`` after the last heal and nothing succeeded there;
     unknown when nothing was tried, or not for so long, while a fault may still have acted, or in a region that was not
-    served before either. Unknown also when a node that had answered never did again, or says itself that it is not what
-    it should be, although its region went on: nobody promises when it will be, and a limit was reached."""
+    served before either. Unknown also when a region came back and was not served for that long in the end; and when a
+    node that had answered never did again, or says itself that it is not what it should be, although its region went
+    on: nobody promises when it will be, and a limit was reached."""
 
     patience_s: float = 5.0
     name: str = "recovery"
@@ -61,6 +62,8 @@ class Recovery:
             cause = f"after the last heal nobody tried long enough in {', '.join(silent) or 'any region'}"
             cause = f"nothing ever succeeded in {', '.join(never)}, also not before the faults" if never else cause
             return Verdict(checker=self.name, valid=Valid.UNKNOWN, summary=cause, cause=cause, details=details)
+        if gone := _gone_again(after, history, self.patience_s):
+            return Verdict(checker=self.name, valid=Valid.UNKNOWN, summary=gone, cause=gone, details=details)
         if mute := _mute(history.operations, healed_ns):
             cause = f"{', '.join(mute)} answered before the last heal and never again after it"
             return Verdict(checker=self.name, valid=Valid.UNKNOWN, summary=cause, cause=cause, details=details)
@@ -78,6 +81,20 @@ def unready(history: History) -> dict[str, str]:
 
 def _back_s(operations: list[Operation], healed_ns: int) -> float | None:
     return min((round((op.end_ns - healed_ns) / NS_PER_S, 3) for op in operations if op.type == OK), default=None)
+
+
+def _gone_again(after: Mapping[str, Sequence[Operation]], history: History, patience_s: float) -> str:
+    """A region in which at least half of what was tried before the first fault succeeded, and of what was tried last,
+    for ``patience_s``, nothing; empty when there is none."""
+    struck_ns = min((fault.start_ns for fault in history.faults), default=0)
+    for region, operations in after.items():
+        before = [op.type == OK for op in history.operations if op.region == region and op.start_ns < struck_ns]
+        served_ns = max((op.end_ns for op in operations if op.type == OK), default=0)
+        late = [op for op in operations if op.start_ns >= served_ns]
+        silent_s = max((min(op.seen_end_ns, history.end_ns) - served_ns for op in late), default=0) / NS_PER_S
+        if silent_s >= patience_s and 2 * sum(before) >= len(before) > 0:
+            return f"{region or 'the system'} served again after the last heal, and not in its last {silent_s:.1f} s"
+    return ""
 
 
 def _mute(operations: Sequence[Operation], healed_ns: int) -> list[str]:

@@ -89,7 +89,8 @@ def walks(story: Story, judge: Judge) -> Found:
     source and age are true. ``parents`` has every cache with what is above it."""
     parents, ttl_s = dict(judge.options["parents"]), float(judge.options["ttl_s"])
     reads, gone = _through_caches(story, judge), losses(story.history)
-    wrote = {(freeze(op.key), freeze(_value(op))): op for op in story.operations if op.f in WRITES}
+    writes = [op for op in story.operations if op.f in WRITES and op.type != FAIL]
+    wrote = {(freeze(op.key), freeze(_value(op))): op for op in reversed(writes)}  # the first of the same
     asked = _asked(story, parents)
     way_ns: dict[Any, int] = {}
     broken, sources = [], Counter[str]()

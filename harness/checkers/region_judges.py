@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from harness.checkers import region_caches, region_services
@@ -91,22 +91,34 @@ def highest_stamp(story: Story, judge: Judge) -> Found:
         if op.f == "write" and str(op.key).startswith(judge.prefix) and op.type != FAIL:
             key, value = freeze(op.key), freeze(op.value["value"])
             if op.type == OK:
-                stamps.setdefault(key, {})[value] = (int(op.result["stamp"]), str(op.result["served_by"]))
+                stamp = (int(op.result["stamp"]), str(op.result["served_by"]))
+                known = stamps.setdefault(key, {})
+                known[value] = max(stamp, known.get(value, stamp))
             else:
                 unsure.setdefault(key, set()).add(value)
     broken, played = [], 0
-    for read in final_reads(history.operations, ("read",), settled):
+    finals = final_reads(history.operations, ("read",), settled)
+    for read in finals:
         key, value = freeze(read.key), freeze(read.result)
         if key not in stamps or value in unsure.get(key, ()):
             continue
         played += 1
         winner = max(stamps[key], key=lambda each: stamps[key][each])
         if value != winner:
-            stamp = stamps[key].get(value, ("none",))[0]
-            says = f"key {read.key} reads {thing(read.result)} (stamp {stamp}) in {read.region}"
+            own = stamps[key].get(value, ("none",))[0]
+            says = f"key {read.key} reads {thing(read.result)} (stamp {own}) in {read.region}"
             broken.append(f"{says}, not {thing(winner)} (stamp {stamps[key][winner][0]})")
     doubt = settled.cause or ("" if played else "nothing was read after everything had come to rest")
+    doubt = doubt or _not_read(history.operations, finals, stamps)
     return Found(tuple(broken), played=played, held=f"{count(played, 'final read')} gave the latest write", doubt=doubt)
+
+
+def _not_read(every: Sequence[Operation], finals: Sequence[Operation], keys: Iterable[Any]) -> str:
+    """A written key that was not read at rest in some region that has clients; empty when all were."""
+    read = {(freeze(op.key), op.region) for op in finals}
+    regions = sorted({op.region for op in every})
+    missing = [(key, region) for key in keys for region in regions if (key, region) not in read]
+    return f"key {missing[0][0]} was not read at rest in {missing[0][1] or 'any region'}" if missing else ""
 
 
 OWN: Final[dict[str, Callable[[Story, Judge], Found]]] = {

@@ -15,7 +15,7 @@ from harness.checkers.region_story import Story
 from harness.checkers.wording import client, count, moment, span
 from harness.model.clock import NS_PER_MS, NS_PER_S
 from harness.model.history import FaultWindow, Operation
-from harness.model.op import OK
+from harness.model.op import FAIL, OK
 from harness.model.regions import JOINED, MARKED, MISSED, PROMOTED, ROUTED, WRITES, Event
 
 SLACK_NS: Final = 30 * NS_PER_MS
@@ -54,6 +54,7 @@ def marked_after_misses(story: Story) -> Found:
             told = span(min(last.end_ns, mark.time_ns) - last.start_ns)
             broken.append(f"{_at(mark)} after a loss of only {told}, with a check every {interval_s:g} s")
     quiet = [fault for fault in story.faults if not any(_hides(fault, mark) for mark in marks)]
+    quiet = [fault for fault in quiet if not _past_patience(fault, threshold, interval_s)]
     held = f"{count(len(marks), 'mark')} after {threshold} misses, {count(len(quiet), 'shorter fault')} without one"
     return Found(tuple(broken), played=len(marks) + len(quiet), held=held, doubt=doubts[0] if doubts else "")
 
@@ -85,22 +86,43 @@ def _long_enough(fault: FaultWindow, mark: Event, threshold: int, interval_s: fl
     return lasted_ns + SLACK_NS >= ((threshold - 1) * interval_s - patience_s) * NS_PER_S
 
 
+def _past_patience(fault: FaultWindow, threshold: int, interval_s: float) -> bool:
+    """Whether a fault lasted longer than a loss can go unmarked (guarantees, 5.2): that nobody was marked for it shows
+    no patience."""
+    return fault.end_ns - fault.start_ns > (threshold + 1) * interval_s * NS_PER_S
+
+
 def in_order(story: Story) -> Found:
     """MRA-6: marked, then promoted, then routed; requests are never led to a region that is not yet primary."""
     every = story.agreed(MARKED, PROMOTED, ROUTED)
-    switched = any(op.f == "switch" for op in story.history.operations)
     broken, promoted = [], 0
     primary: str | None = None
     for i, event in enumerate(every):
         if event.kind == PROMOTED:
             primary, promoted = event.region, promoted + 1
-            if not switched and not any(e.kind == MARKED and e.region == event.former for e in every[:i]):
+            reign = _since_its_promotion(every[:i], event.former)
+            marked = any(e.kind == MARKED and e.region == event.former for e in reign)
+            if not marked and not _asked_for(story, event, every[:i]):
                 broken.append(f"{_at(event)}, although {event.former} was not marked before")
         elif event.kind == ROUTED:
             later = [e for e in every[i:] if e.kind == PROMOTED and e.region == event.region]
             if event.region != primary and (primary is not None or later):
                 broken.append(f"{_at(event)}, before it was promoted")
     return Found(tuple(broken), played=promoted, held=f"{count(promoted, 'failover')}: marked, promoted, routed")
+
+
+def _since_its_promotion(before: list[Event], region: str) -> list[Event]:
+    """What came after a region last became primary."""
+    began = [i for i, event in enumerate(before) if event.kind == PROMOTED and event.region == region]
+    return before[began[-1] + 1 :] if began else before
+
+
+def _asked_for(story: Story, promotion: Event, before: list[Event]) -> bool:
+    """Whether an operator may have asked for a promotion: by something begun before it, and not over before the one
+    before it."""
+    since_ns = max((event.time_ns for event in before if event.kind == PROMOTED), default=0)
+    asked = [op for op in story.history.operations if op.f == "switch" and op.type != FAIL]
+    return any(op.start_ns <= promotion.time_ns + SLACK_NS and op.seen_end_ns + SLACK_NS >= since_ns for op in asked)
 
 
 def one_primary(story: Story) -> Found:
@@ -137,7 +159,6 @@ def _server(op: Operation) -> str:
 def comes_back_as_secondary(story: Story) -> Found:
     """MRA-8: a region that comes back is a secondary, until somebody asks for a change or its primary is lost."""
     every = story.agreed(MARKED, PROMOTED, JOINED)
-    switches = [op.start_ns for op in story.history.operations if op.f == "switch"]
     broken: list[str] = []
     came: dict[str, int] = {}
     for i, event in enumerate(every):
@@ -148,8 +169,7 @@ def comes_back_as_secondary(story: Story) -> Found:
         elif event.kind == PROMOTED and event.region in came:
             since = every[came[event.region] : i]
             lost = any(e.kind == MARKED and e.region == event.former for e in since)
-            asked = any(start_ns <= event.time_ns + SLACK_NS for start_ns in switches)
-            if not lost and not asked:
+            if not lost and not _asked_for(story, event, every[:i]):
                 broken.append(f"{_at(event)} although {event.former} was there and nobody had asked for it")
     return Found(tuple(broken), played=len(came), held=f"{count(len(came), 'region')} came back as secondary")
 

@@ -10,7 +10,7 @@ from harness.checkers.guarantees import Found
 from harness.checkers.region_story import Story, losses
 from harness.checkers.wording import client, count, moment
 from harness.model.history import Operation
-from harness.model.op import OK
+from harness.model.op import FAIL, OK
 from harness.model.regions import Judge
 
 ENROL: Final = "enrol"
@@ -25,12 +25,13 @@ def logins(story: Story, judge: Judge) -> Found:
     is told. A wrong password opens nothing, whatever is lost."""
     homes = [str(home) for home in judge.options["homes"]]
     tried = [op for op in _about(story, judge, LOGIN)]
-    passwords = {op.value["user"]: op.value["password"] for op in _about(story, judge, ENROL) if op.type == OK}
+    enrolled = [op for op in _about(story, judge, ENROL) if op.type != FAIL]
     broken, refused, asked = [], dict[str, int](), dict[str, int]()
     for op in tried:
-        user, right = op.value["user"], passwords.get(op.value["user"]) == op.value["password"]
+        user = op.value["user"]
+        right, possible = _right(op, enrolled), any(_same(op, account) for account in enrolled)
         orphaned = _all_lost(story, op, homes)
-        if op.type == OK and not right:
+        if op.type == OK and not possible:
             broken.append(f"{client(op)} was let in as {user} at {moment(op.end_ns)} with a wrong password")
         elif op.type == OK and orphaned:
             broken.append(f"{client(op)} was let in as {user} at {moment(op.end_ns)} with {' and '.join(homes)} lost")
@@ -40,7 +41,21 @@ def logins(story: Story, judge: Judge) -> Found:
         if orphaned and right:
             asked[op.region] = asked.get(op.region, 0) + 1
             refused[op.region] = refused.get(op.region, 0) + (op.type != OK)
-    return Found(tuple(broken), played=len(tried), held=f"{count(len(tried), 'login')}{_radius(homes, asked, refused)}")
+    touched = any(_touched(story, op, home) for op in tried for home in homes)
+    doubt = "" if touched else f"nobody logged in while {' or '.join(homes)} was lost"
+    held = f"{count(len(tried), 'login')}{_radius(homes, asked, refused)}"
+    return Found(tuple(broken), played=len(tried), held=held, doubt=doubt)
+
+
+def _same(login: Operation, account: Operation) -> bool:
+    return all(login.value[name] == account.value[name] for name in ("user", "password"))
+
+
+def _right(login: Operation, enrolled: Sequence[Operation]) -> bool:
+    """Whether a login must be let in: its account was acknowledged before, and no other of its user may count."""
+    mine = [account for account in enrolled if account.value["user"] == login.value["user"]]
+    known = any(account.type == OK and account.end_ns <= login.start_ns for account in mine)
+    return known and all(_same(login, account) for account in mine)
 
 
 def _radius(homes: Sequence[str], asked: dict[str, int], refused: dict[str, int]) -> str:

@@ -12,7 +12,8 @@ from typing import Any, Final
 
 from harness.checkers import guarantees
 from harness.checkers.guarantees import SHOWN, Found
-from harness.checkers.rollout_rules import Broken, Ruling, rules
+from harness.checkers.rollout_rules import rules
+from harness.checkers.rollout_ruling import Broken, Ruling
 from harness.checkers.rollout_story import Story, story_of
 from harness.checkers.wording import moment
 from harness.model.history import History

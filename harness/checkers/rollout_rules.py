@@ -7,15 +7,16 @@ are those of the guarantees: order of starting (9), how many at a time (6), acce
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Final, NamedTuple
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from harness.checkers.rollout_story import Group, Story, failed_itself
+from harness.checkers import rollout_failures
+from harness.checkers.rollout_ruling import LIVENESS_S, PROPAGATION_S, Broken, Ruling, shown
+from harness.checkers.rollout_story import Story
 from harness.checkers.wording import count, moment
 from harness.kernels import rollouts
-from harness.kernels.rollouts import ALL, ANY, CODE, LOCAL, NEVER
+from harness.kernels.rollouts import CODE, NEVER
 from harness.model.clock import NS_PER_S
 from harness.model.columns import Longs
 from harness.model.rollout import (
@@ -25,37 +26,12 @@ from harness.model.rollout import (
     FIRST,
     NEWER_JOB,
     PENDING,
-    ROLLING_BACK,
     RUNNING,
     SUCCESSFUL,
     TERMINAL,
     UNBLOCKING,
     Change,
 )
-
-LIVENESS_S: Final = 12.0
-"""How long after the last trouble a rollout whose regions are all healthy may take to complete."""
-
-
-class Broken(NamedTuple):
-    """One violation: a sentence, the group, and the changes that show it."""
-
-    says: str
-    group: Group
-    changes: tuple[Change, ...] = ()
-    allowed: bool = False
-
-
-class Ruling(NamedTuple):
-    """What a rule found. ``played`` counts what put it to the test; ``held`` says what was seen when nothing broke it.
-    ``doubt`` says why nothing can be said."""
-
-    row: str
-    broken: tuple[Broken, ...]
-    played: int
-    held: str
-    doubt: str = ""
-
 
 Rule = Callable[[Story], Ruling]
 
@@ -70,10 +46,10 @@ def rules() -> dict[str, Rule]:
         "NOM-8": completes,
         "NOM-9": list_order,
         "NOM-10": superseded,
-        "NOM-11": default_failure,
-        "NOM-12": fail_all,
-        "NOM-13": fail_local,
-        "NOM-14": rolls_back,
+        "NOM-11": rollout_failures.default_failure,
+        "NOM-12": rollout_failures.fail_all,
+        "NOM-13": rollout_failures.fail_local,
+        "NOM-14": rollout_failures.rolls_back,
         "NOM-22": ends_stay,
         "NOM-29": steps_once,
         "NOM-37": single_region,
@@ -95,10 +71,6 @@ def _entered(story: Story, group: int, position: int, *statuses: str) -> Change 
     return next((c for c in story.of(story.groups[group], region) if c.status in statuses), None)
 
 
-def _shown(*changes: Change | None) -> tuple[Change, ...]:
-    return tuple(change for change in changes if change is not None)
-
-
 def _started(story: Story) -> Longs:
     started: Longs = (story.columns.first_ns(RUNNING) < NEVER).sum(axis=1)
     return started
@@ -118,7 +90,7 @@ def accepted_by_all(story: Story) -> Ruling:
         says = (
             f"{regions[p]} ran {_of(story, g)} from {moment(ran.time_ns if ran else 0)}, which {regions[m]} {accepted}"
         )
-        broken.append(Broken(says, story.groups[g], _shown(ran, late)))
+        broken.append(Broken(says, story.groups[g], shown(ran, late)))
     played = int((_started(story) > 0).sum())
     return Ruling("NOM-4", tuple(broken), played, f"{count(played, 'version')} ran only after all regions had it")
 
@@ -131,14 +103,21 @@ def begins_waiting(story: Story) -> Ruling:
         if change.status not in FIRST and not change.gap:
             says = f"the first status of {change.region} for version {change.version} was {change.status}"
             broken.append(Broken(says, (change.job, change.version), (change,)))
-    running = {(c.region, c.job, c.version): c.index for c in reversed(story.sorted_changes) if c.status == RUNNING}
-    begun = {(c.region, c.job, c.version) for c in story.sorted_changes}
+    running = {_cell(c): c for c in reversed(story.sorted_changes) if c.status == RUNNING}
+    begun = {_cell(c) for c in story.sorted_changes}
+    # Behind a gap nobody knows when it began to run.
+    missed = {_cell(c) for c in story.sorted_changes if c.gap and running.get(_cell(c), c) is c}
     for alloc in story.allocs:
         cell = (alloc["region"], alloc["job"], alloc["version"])
-        if cell in begun and alloc["created"] <= running.get(cell, NEVER):
+        ran = running.get(cell)
+        if cell in begun - missed and alloc["created"] <= (ran.index if ran else NEVER):
             says = f"{alloc['region']} placed an allocation of version {alloc['version']} before that version ran there"
             broken.append(Broken(says, (alloc["job"], alloc["version"])))
     return Ruling("NOM-5", tuple(broken), len(begins), f"{count(len(begins), 'region')} began by waiting")
+
+
+def _cell(change: Change) -> tuple[str, str, int]:
+    return change.region, change.job, change.version
 
 
 def max_parallel(story: Story) -> Ruling:
@@ -165,7 +144,7 @@ def list_order(story: Story) -> Ruling:
             regions = story.asked[story.groups[g]].regions
             late, early = _entered(story, g, p, RUNNING), _entered(story, g, e, RUNNING)
             says = f"{regions[p]} started {_of(story, g)} before {regions[e]}, which comes earlier in the list"
-            broken.append(Broken(says, story.groups[g], _shown(late, early)))
+            broken.append(Broken(says, story.groups[g], shown(late, early)))
     played = int(((_started(story) > 1) & (story.columns.limit > 0)).sum())
     return Ruling("NOM-9", tuple(broken), played, f"{count(played, 'version')} started regions in the listed order")
 
@@ -182,7 +161,7 @@ def waits_for_the_last(story: Story) -> Ruling:
         gone, late = _entered(story, g, p, UNBLOCKING, SUCCESSFUL), _entered(story, g, w, BLOCKED, *TERMINAL)
         then = f"was done only at {moment(late.time_ns)}" if late else "never was done"
         says = f"{regions[p]} was let go at {moment(gone.time_ns if gone else 0)}, while {regions[w]} {then}"
-        broken.append(Broken(says, story.groups[g], _shown(gone, late)))
+        broken.append(Broken(says, story.groups[g], shown(gone, late)))
     blocked = [change for change in story.sorted_changes if change.status == BLOCKED]
     for change in blocked:
         if change.healthy < change.desired or change.awaits_promotion:
@@ -246,108 +225,30 @@ def superseded(story: Story) -> Ruling:
         elif beside > change.version and change.status == SUCCESSFUL:
             says = f"{change.region} made version {change.version} successful after version {beside} was there"
             broken.append(Broken(says, (change.job, change.version), (change,)))
-    return Ruling("NOM-10", tuple(broken), played, f"{count(played, 'older deployment')} cancelled by a newer version")
+    doubt = ""
+    for left, newer in _left_active(story):
+        waited_s = (story.end_ns - newer.time_ns) / NS_PER_S
+        says = f"{left.region} still had version {left.version} {left.status} {waited_s:.1f} s after {newer.version}"
+        if waited_s > PROPAGATION_S:
+            broken.append(Broken(f"{says} was there", (left.job, left.version), (left, newer)))
+        else:
+            doubt = doubt or f"{says} came, and was watched no longer"
+    held = f"{count(played, 'older deployment')} cancelled by a newer version"
+    return Ruling("NOM-10", tuple(broken), played, held, doubt)
 
 
-# --- failure ---------------------------------------------------------------------------------------------
-
-
-def default_failure(story: Story) -> Ruling:
-    """NOM-11: by default a failure fails every later region; earlier ones stay blocked."""
-    return _policy(story, "NOM-11", ANY)
-
-
-def fail_all(story: Story) -> Ruling:
-    """NOM-12: with fail_all a failure fails every region; only one that was being let go already may get away."""
-    return _policy(story, "NOM-12", ALL)
-
-
-def fail_local(story: Story) -> Ruling:
-    """NOM-13: with fail_local a failure is one region's own; the others go on and stay blocked."""
-    return _policy(story, "NOM-13", LOCAL)
-
-
-def _policy(story: Story, row: str, policy: int) -> Ruling:
-    found = story.columns
-    must, let_go = rollouts.must_fail(found), rollouts.let_go_after_failure(found, story.excused)
-    broken: list[Broken] = []
-    played, doubt = 0, ""
-    for g in np.flatnonzero(found.policy == policy).tolist():
-        group = story.groups[g]
-        asked = story.asked[group]
-        failed = [c for c in story.sorted_changes if (c.job, c.version) == group and failed_itself(c)]
-        if not failed or asked.kind == "system":
-            continue
-        played += 1
-        patience_s = (story.end_ns - max(story.last_trouble_ns, failed[0].time_ns)) / NS_PER_S
-        for p, region in enumerate(asked.regions):
-            mine = story.of(group, region)
-            last = mine[-1] if mine else None
-            told = _misled(story, g, p, last, bool(must[g, p]), bool(let_go[g, p]), failed, patience_s)
-            if told == "soon":
-                doubt = doubt or f"{region} was watched for only {patience_s:.1f} s after a failure"
-            elif told:
-                broken.append(Broken(told, group, _shown(failed[0], last), allowed=told.startswith("(allowed)")))
-    return Ruling(
-        row, tuple(broken), played, f"{count(played, 'failure')} reached whom it should and nobody else", doubt
-    )
-
-
-PROPAGATION_S: Final = 6.0
-
-
-def _misled(
-    story: Story,
-    g: int,
-    p: int,
-    last: Change | None,
-    must: bool,
-    let_go: bool,
-    failed: Sequence[Change],
-    patience_s: float,
-) -> str:
-    """What is wrong with a region's end after a failure; ``soon`` when it had too little time, empty if nothing is."""
-    region = story.asked[story.groups[g]].regions[p]
-    first = failed[0]
-    source = f"{first.region} failed version {first.version} at {moment(first.time_ns)}"
-    if last is None or any(change.region == region for change in failed) or last.status == CANCELLED:
-        return ""
-    if must and last.status != FAILED:
-        if last.status == SUCCESSFUL and not let_go:
-            return f"(allowed) {source}; {region} had been done and became successful at the same time"
-        return f"{source}; {region} is {last.status}, not failed" if patience_s > PROPAGATION_S else "soon"
-    if not must and last.status == FAILED:
-        return f"{source}; {region} was marked as failed, too ({last.description})"
-    if not must and let_go and last.status == SUCCESSFUL:
-        return f"{source}; {region} became successful although no operator unblocked it"
-    return ""
-
-
-def rolls_back(story: Story) -> Ruling:
-    """NOM-14: a failed region goes back exactly when it says so; one that did not fail does not."""
-    broken, played = [], 0
-    for change in story.sorted_changes:
-        if change.status != FAILED:
-            continue
-        asked = story.asked[change.job, change.version]
-        says_why = any(words in change.description for words in _ROLLBACK_WORDS)
-        next_one = [c for c in story.changes if (c.region, c.job) == (change.region, change.job)
-                    and c.version == change.version + 1]  # fmt: skip
-        played += asked.auto_revert
-        if asked.auto_revert and not says_why:
-            says = f"{change.region} failed with auto_revert, and neither went back nor said why not"
-            broken.append(Broken(says, (change.job, change.version), (change,)))
-        if not asked.auto_revert and says_why:
-            says = f"{change.region} went back without auto_revert: {change.description}"
-            broken.append(Broken(says, (change.job, change.version), (change,)))
-        goes_back = ROLLING_BACK in change.description and not change.gap
-        if goes_back and not next_one:
-            says = f"{change.region} said that it goes back, and no next version of the job appeared there"
-            broken.append(Broken(says, (change.job, change.version), (change,)))
-    return Ruling("NOM-14", tuple(broken), played, f"{count(played, 'failed region')} went back as its job says")
-
-
-_ROLLBACK_WORDS: Final = ("rolling back to job version", "no stable job version", "not rolling back")
+def _left_active(story: Story) -> Iterator[tuple[Change, Change]]:
+    """Deployments that never ended although their region has a newer version, with the first word of that."""
+    first: dict[tuple[str, str, int], Change] = {}
+    last: dict[tuple[str, str, int, str], Change] = {}
+    for change in story.changes:  # by region and index
+        first.setdefault(_cell(change), change)
+        last[(*_cell(change), change.id)] = change
+    for change in last.values():
+        newer = [c for (region, job, version), c in first.items()
+                 if (region, job) == (change.region, change.job) and version > change.version]  # fmt: skip
+        if newer and change.status not in TERMINAL:
+            yield change, min(newer, key=lambda c: c.time_ns)
 
 
 # --- always ----------------------------------------------------------------------------------------------
@@ -403,7 +304,7 @@ def legal_steps(story: Story) -> Ruling:
         before, change = pairs[row]
         came = f"from {before.status} to {change.status}" if before else f"first to {change.status}"
         says = f"{change.region} went {came} at {moment(change.time_ns)}, which no rule allows"
-        broken.append(Broken(says, (change.job, change.version), _shown(before, change)))
+        broken.append(Broken(says, (change.job, change.version), shown(before, change)))
     return Ruling(
         "state-machine", tuple(broken), len(pairs), f"{count(len(pairs), 'step')} of the state machine, all legal"
     )

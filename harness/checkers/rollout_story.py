@@ -15,7 +15,7 @@ from harness.checkers.guarantees import Expectation, expectations
 from harness.kernels.rollouts import ALL, ANY, CODE, LOCAL, Rollouts
 from harness.model.clock import NS_PER_MS
 from harness.model.history import History, Operation
-from harness.model.op import OK
+from harness.model.op import FAIL, OK
 from harness.model.rollout import (
     FAIL_ALL,
     FAIL_LOCAL,
@@ -136,8 +136,9 @@ def story_of(history: History, skew_ns: int = SKEW_NS) -> Story:
     """Read a run's history. Raises ValueError as ``History.operations`` does."""
     operations = tuple(op for op in history.operations if op.f != OBSERVE)
     changes, allocs = observed(history.operations)
-    requests = tuple((op.start_ns, asked_of(op.value["job"])) for op in operations if op.f == "register" and op.value)
-    groups = _groups(changes, requests)
+    registered = [op for op in operations if op.f == "register" and op.value]
+    requests = tuple((op.start_ns, asked_of(op.value["job"])) for op in registered)
+    groups = _groups(changes, requests, frozenset(i for i, op in enumerate(registered) if op.type == FAIL))
     acted = [op.seen_end_ns for op in operations if op.type == OK and op.f not in ("job", "versions", "allocs")]
     return Story(
         changes=changes,
@@ -172,8 +173,11 @@ def observed(operations: Sequence[Operation]) -> tuple[tuple[Change, ...], tuple
     return tuple(ordered), tuple(allocs.values())
 
 
-def _groups(changes: Sequence[Change], requests: Sequence[tuple[int, Asked]]) -> dict[Group, Asked]:
-    """The request behind every multiregion version: the last one for that job before the version appeared."""
+def _groups(
+    changes: Sequence[Change], requests: Sequence[tuple[int, Asked]], refused: frozenset[int]
+) -> dict[Group, Asked]:
+    """The request behind every multiregion version: the last one for that job before the version appeared. One that was
+    ``refused`` is meant only where no other is left."""
     first: dict[Group, int] = {}
     back = _rollbacks(changes)
     for change in changes:
@@ -181,10 +185,16 @@ def _groups(changes: Sequence[Change], requests: Sequence[tuple[int, Asked]]) ->
             group = (change.job, change.version)
             first[group] = min(first.get(group, change.time_ns), change.time_ns)
     found: dict[Group, Asked] = {}
+    taken: set[int] = set()
     for group, at_ns in sorted(first.items(), key=lambda item: item[1]):
-        asked = [asked for start_ns, asked in requests if asked.job == group[0] and start_ns <= at_ns + SKEW_NS]
-        if asked and asked[-1].regions:
-            found[group] = asked[-1]
+        mine = [
+            i for i, (start_ns, asked) in enumerate(requests) if asked.job == group[0] and start_ns <= at_ns + SKEW_NS
+        ]
+        left = [i for i in mine if i not in refused and i not in taken]
+        chosen = left[-1] if left and mine[-1] in refused else mine[-1] if mine else -1
+        taken.add(chosen)
+        if chosen >= 0 and requests[chosen][1].regions:
+            found[group] = requests[chosen][1]
     return found
 
 

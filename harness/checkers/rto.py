@@ -114,7 +114,8 @@ def _rows(history: History) -> Iterator[Row]:
     for fault in history.faults:
         if fault.effective is not True:
             continue
-        period = Period(fault.start_ns, fault.end_ns, _until_ns(history, fault), history.stalls)
+        until_ns = _until_ns(history, fault)
+        period = Period(fault.start_ns, min(fault.end_ns, until_ns), until_ns, history.stalls)
         for (region, f), operations in groups:
             if min(op.start_ns for op in operations) >= period.until_ns:
                 continue  # a kind of the final phase
@@ -130,13 +131,12 @@ def _groups(operations: Sequence[Operation]) -> list[tuple[tuple[str, str], list
 
 
 def _until_ns(history: History, fault: FaultWindow) -> int:
-    """The next disturbance after the fault was undone: a failback, another fault, or the end of the main phase."""
-    steps = [
-        op.time_ns
-        for op in history
-        if op.is_nemesis and op.type == INVOKE and op.f in ("start", "failback", "final") and op.time_ns > fault.end_ns
-    ]
-    return min(steps, default=history.end_ns)
+    """The next disturbance after the fault began, its own end left out: a failback, another fault's begin or end, or
+    the end of the main phase."""
+    begun = [op for op in history if op.is_nemesis and op.type == INVOKE and op.time_ns > fault.start_ns]
+    others = [op for op in begun if op.f in ("start", "stop") and op.value["id"] != fault.id]
+    steps = [op for op in begun if op.f in ("failback", "final") and op.time_ns > fault.end_ns]
+    return min((op.time_ns for op in [*others, *steps]), default=history.end_ns)
 
 
 def _failbacks(history: History) -> list[dict[str, Any]]:

@@ -11,13 +11,13 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from harness.checkers.wording import and_more, count
-from harness.kernels import rollouts, wave_trouble, waves
+from harness.kernels import rollouts, wave_trouble, wave_versions, waves
 from harness.kernels.rollouts import NEVER
 from harness.kernels.waves import Waves
 from harness.model.clock import NS_PER_S
-from harness.model.rollout import BLOCKED, RUNNING, SUCCESSFUL
+from harness.model.rollout import BLOCKED, RUNNING, SUCCESSFUL, UNBLOCKING
 from harness.model.verdict import Excerpt, Valid, Verdict
-from harness.model.waves import EVENTS, FAILED, HALT, ROLLED_BACK, WaveLog, WavePlan
+from harness.model.waves import EVENTS, FAILED, HALT, WaveLog, WavePlan
 
 NAME: Final = "rollout"
 SHOWN: Final = 3
@@ -138,7 +138,8 @@ class _Teller:
         return int(order[low + int(mine.argmax())]) if mine.any() else -1
 
     def started(self, group: int, region: int) -> int:
-        return self.group_row(group, region, RUNNING)
+        row = int(self.waves.first_row(self.waves.starts)[group, region])
+        return row if row >= 0 else self.group_row(group, region, RUNNING)
 
     def done(self, group: int, region: int) -> tuple[str, tuple[int, ...]]:
         """``done at ...`` or that it never was, and the line that says so."""
@@ -158,22 +159,23 @@ def _steps_legal(told: _Teller) -> Finding:
             told.line(row),
         )
 
-    return told.finding("legal steps", len(rows), map(sentence, rows.tolist()), len(told.waves.rows))
+    return told.finding("legal steps", len(rows), map(sentence, rows.tolist()), waves.steps(told.waves))
 
 
 def _wave_order(told: _Teller) -> Finding:
-    groups, regions, waiting = waves.too_early(told.waves)
+    rows, waiting, gone = waves.too_early(told.waves)
 
-    def sentence(g: int, r: int, w: int) -> Sentence:
-        row = told.started(g, r)
-        then, lines = told.done(g, w)
-        wave = int(told.plan.wave_of[r]) + 1
+    def sentence(row: int, w: int, back: int) -> Sentence:
+        then, lines = told.done(int(told.waves.groups[0][row]), w)
+        if back >= 0:
+            then, lines = f"had gone back from it at {told.when(back)}", (told.line(back),)
+        wave = int(told.plan.wave_of[told.waves.region[row]]) + 1
         says = (
             f"{told.region(row)} (wave {wave}) started {told.subject(row)} at {told.when(row)}; {told.log.regions[w]}"
         )
         return f"{says} of an earlier wave {then}", (told.line(row), *lines)
 
-    return told.finding("wave order", len(groups), _each(sentence, groups, regions, waiting), _later_starts(told))
+    return told.finding("wave order", len(rows), _each(sentence, rows, waiting, gone), _later_starts(told))
 
 
 def _later_starts(told: _Teller) -> int:
@@ -182,16 +184,15 @@ def _later_starts(told: _Teller) -> int:
 
 
 def _bake(told: _Teller) -> Finding:
-    groups, regions, before = waves.unbaked(told.waves)
+    rows, before = waves.unbaked(told.waves)
 
-    def sentence(g: int, r: int, w: int) -> Sentence:
-        row, done = told.started(g, r), told.group_row(g, w, SUCCESSFUL, BLOCKED)
+    def sentence(row: int, done: int) -> Sentence:
         waited = _span(int(told.waves.time_ns[row] - told.waves.time_ns[done]))
-        wanted = _span(told.plan.bake_ns[int(told.plan.wave_of[r]) - 1])
-        says = f"{told.region(row)} started {told.subject(row)} {waited} after {told.log.regions[w]} was done"
+        wanted = _span(told.plan.bake_ns[int(told.plan.wave_of[told.waves.region[row]]) - 1])
+        says = f"{told.region(row)} started {told.subject(row)} {waited} after {told.region(done)} was done"
         return f"{says}; the wave before it bakes for {wanted}", (told.line(row), told.line(done))
 
-    return told.finding("bake time", len(groups), _each(sentence, groups, regions, before), _later_starts(told))
+    return told.finding("bake time", len(rows), _each(sentence, rows, before), _later_starts(told))
 
 
 def _max_parallel(told: _Teller) -> Finding:
@@ -204,12 +205,13 @@ def _max_parallel(told: _Teller) -> Finding:
         says = f"{count(number, 'region')} ran {told.subject(rows[0])} at once from {told.at(at)}"
         return f"{says}; max_parallel is {told.plan.max_parallel}", tuple(told.line(row) for row in rows)
 
-    played = int(((told.waves.started_ns < NEVER).sum(axis=1) > told.plan.max_parallel).sum())
+    ran = found.first_ns(RUNNING) < NEVER
+    played = int((ran.sum(axis=1) > told.plan.max_parallel).sum())
     return told.finding("max_parallel", len(groups), _each(sentence, groups, numbers, times), played)
 
 
 def _skew(told: _Teller) -> Finding:
-    rows, spans = waves.too_far_apart(told.waves)
+    rows, spans = wave_versions.too_far_apart(told.waves)
 
     def sentence(row: int, span: int) -> Sentence:
         says = (
@@ -258,12 +260,12 @@ def _goes_back(told: _Teller) -> Finding:
     if len(undecided):
         row = int(undecided[0])
         doubt = f"the log ends before {told.region(row)}, which failed at {told.when(row)}, has to be back"
-    played = int(told.waves.entered(FAILED).sum())
+    played = len(wave_trouble.failures(told.waves))
     return told.finding("rollback in time", len(rows), map(sentence, rows.tolist()), played, doubt)
 
 
 def _safe_target(told: _Teller) -> Finding:
-    rows = wave_trouble.unsafe_target(told.waves)
+    rows = wave_versions.unsafe_target(told.waves)
     wanted = "its last good version" if told.plan.rollback_to == "last-good" else "a version that was good there"
 
     def sentence(row: int) -> Sentence:
@@ -274,25 +276,27 @@ def _safe_target(told: _Teller) -> Finding:
 
 
 def _floor(told: _Teller) -> Finding:
-    early, back, pairs = wave_trouble.below_floor(told.waves)
+    early, back, pairs, unsure = wave_versions.below_floor(told.waves)
     listed = list(told.plan.never_below.items())
 
     def sentence(place: int) -> Sentence:
         row = int(early[place]) if place < len(early) else int(back[place - len(early)])
         version, floor = listed[int(pairs[place])]
         if place < len(early):
-            says = (
-                f"{told.region(row)} started {version} at {told.when(row)}, before every region was done with {floor}"
-            )
+            says = f"{told.region(row)} started {version} at {told.when(row)}, while not every region had {floor}"
         else:
             says = f"{told.region(row)} went back to {told.subject(row)} at {told.when(row)}; beside {version} nothing"
             says += f" older than {floor} is safe"
         return says, (told.line(row),)
 
+    doubt = ""
+    if len(unsure):
+        row = int(unsure[0])
+        doubt = f"the log does not say what every region had when {told.region(row)} started {told.subject(row)} at"
+        doubt += f" {told.when(row)}; name `initial`, and in `versions` all that there are"
     number = len(early) + len(back)
-    known = [told.log.versions.index(version) for version, _ in listed if version in told.log.versions]
-    played = int((told.waves.entered(RUNNING, ROLLED_BACK) & np.isin(told.waves.version, known)).sum())
-    return told.finding("version floor", number, map(sentence, range(number)), played)
+    played = sum(int(wave_versions.needing(told.waves, version).sum()) for version, _ in listed)
+    return told.finding("version floor", number, map(sentence, range(number)), played, doubt)
 
 
 def _deadline(told: _Teller) -> Finding:
@@ -303,13 +307,13 @@ def _deadline(told: _Teller) -> Finding:
         done = told.waves.done_ns[g]
         missing = [told.log.regions[r] for r in np.flatnonzero(done == done.max()).tolist()]
         row = int(told.waves.groups[1][g])
-        return f"{told.subject(row)} was not done in {and_more(missing)} {wanted} after it first started", (
-            told.line(row),
-        )
+        subject = told.subject(row, int(told.waves.about[row]))
+        return f"{subject} was not done in {and_more(missing)} {wanted} after it first started", (told.line(row),)
 
     doubt = ""
     if len(undecided):
-        doubt = f"the log ends before {told.subject(int(told.waves.groups[1][undecided[0]]))} has to be done everywhere"
+        row = int(told.waves.groups[1][undecided[0]])
+        doubt = f"the log ends before {told.subject(row, int(told.waves.about[row]))} has to be done everywhere"
     played = int((told.waves.started_ns < NEVER).any(axis=1).sum())
     return told.finding("deadline", len(groups), map(sentence, groups.tolist()), played, doubt)
 
@@ -342,10 +346,12 @@ def _list_order(told: _Teller) -> Finding:
 
 def _last_one(told: _Teller) -> Finding:
     found, _ = told.waves.rollouts
-    groups, regions, waiting = rollouts.unblocked_early(found, np.zeros((len(found.regions), found.width), np.bool_))
+    back = told.waves.first_row(told.waves.entered(SUCCESSFUL, UNBLOCKING))
+    excused = (back >= 0) & told.waves.going_back[back]  # what a region has gone back to is final
+    groups, regions, waiting = rollouts.unblocked_early(found, excused)
 
     def sentence(g: int, r: int, w: int) -> Sentence:
-        row = told.group_row(g, r, SUCCESSFUL, "unblocking")
+        row = told.group_row(g, r, SUCCESSFUL, UNBLOCKING)
         then, lines = told.done(g, w)
         says = f"{told.region(row)} made {told.subject(row)} final at {told.when(row)}; {told.log.regions[w]} {then}"
         return says, (told.line(row), *lines)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import gc
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from operator import attrgetter
@@ -93,12 +94,16 @@ def load_plan(path: Path) -> Asked:
     except yaml.YAMLError as error:
         raise UsageError(f"{path}: is no YAML: {' '.join(str(error).split())}") from None
     try:
-        given = msgspec.convert(data, _Plan, strict=False)
-        return _asked(given)
+        return plan_of(data)
     except msgspec.ValidationError as error:
         raise UsageError(f"{path}: {error}; {_HINT}") from None
     except ValueError as error:
         raise UsageError(f"{path}: {error}; {_HINT}") from None
+
+
+def plan_of(data: Any) -> Asked:
+    """The plan in data as YAML has it. Raises ValueError, which names the field."""
+    return _asked(msgspec.convert(data, _Plan, strict=False))
 
 
 def _asked(given: _Plan) -> Asked:
@@ -191,6 +196,12 @@ def load_log(path: Path, asked: Asked) -> WaveLog:
             gc.enable()
 
 
+def told(events: Iterable[Mapping[str, Any]], asked: Asked) -> WaveLog:
+    """Events that are data already, one for each line. Raises UsageError, which names the line."""
+    read = msgspec.convert(list(events), list[_Event])
+    return _columns(Path("events"), read, np.arange(1, len(read) + 1), asked)
+
+
 def log_of(history: History, asked: Asked, name: str) -> WaveLog:
     """The rollouts that a run's observers saw: every job is a service. Raises UsageError when the plan does not know a
     region."""
@@ -202,6 +213,7 @@ def log_of(history: History, asked: Asked, name: str) -> WaveLog:
         if change["kind"] == "deployment"
     ]
     seen: dict[tuple[Any, ...], _Event] = {}
+    gaps: dict[tuple[Any, ...], bool] = {}  # the observer may have missed something before
     for change in sorted(changes, key=lambda change: (change["region"], change["index"])):
         cell = (change["region"], change["id"])
         if cell in seen and seen[cell].event == change["status"]:
@@ -209,8 +221,10 @@ def log_of(history: History, asked: Asked, name: str) -> WaveLog:
         seconds = change["time_ns"] / NS_PER_S
         event = _Event(seconds, change["status"], change["region"], str(change["version"]), change["job"])
         seen[cell] = seen[(*cell, change["index"])] = event
+        gaps[(*cell, change["index"])] = bool(change.get("gap"))
     events = [event for cell, event in seen.items() if len(cell) > 2]
-    return _columns(Path(name), events, np.arange(1, len(events) + 1), asked)
+    log = _columns(Path(name), events, np.arange(1, len(events) + 1), asked)
+    return replace(log, gap=np.array(list(gaps.values()), np.bool_))
 
 
 def _events(path: Path, data: bytes, ignored: frozenset[str]) -> tuple[list[_Event], Column]:
@@ -251,8 +265,8 @@ def _columns(path: Path, events: list[_Event], lines: Column, asked: Asked) -> W
     versions, named = _numbered(events, "version", ("",))
     for row in np.flatnonzero((versions == 0) & placed)[:1].tolist():
         raise wrong(row, "the event names no version")
-    order = plan.versions or _by_first_start(named, versions, kinds, times)
-    order = (plan.initial, *(each for each in order if each != plan.initial)) if plan.initial else tuple(order)
+    order = tuple(plan.versions) or _by_first_start(named, versions, kinds, times, plan.initial)
+    order = order if plan.initial in order or not plan.initial else (plan.initial, *order)
     rank = {version: i for i, version in enumerate(order)}
     for row in np.flatnonzero([each not in rank for each in named][1:])[:1].tolist():
         row = int((versions == row + 1).argmax())
@@ -323,10 +337,15 @@ def _numbered(events: list[_Event], name: str, first: Iterable[str]) -> tuple[Co
     return codes, tuple(known)
 
 
-def _by_first_start(named: Sequence[str], versions: Column, kinds: Column, times: Column) -> tuple[str, ...]:
-    """The versions in the order in which they were first started, those that never were (they ran before) in front."""
+def _by_first_start(
+    named: Sequence[str], versions: Column, kinds: Column, times: Column, initial: str
+) -> tuple[str, ...]:
+    """The versions in the order in which they were first started; those that never were (they ran before) in front, and
+    ``initial`` after them, whatever was started of it later."""
     first = np.full(len(named), np.iinfo(np.int64).min)
     started = kinds == EVENTS.index(RUNNING)
     first[np.unique(versions[started])] = np.iinfo(np.int64).max
     np.minimum.at(first, versions[started], times[started])
-    return tuple(named[i] for i in np.argsort(first, kind="stable").tolist() if named[i])
+    order = [i for i in np.argsort(first, kind="stable").tolist() if named[i] and named[i] != initial]
+    before = [named[i] for i in order if first[i] == np.iinfo(np.int64).min]
+    return (*before, *([initial] if initial else []), *(named[i] for i in order if named[i] not in before))

@@ -5,6 +5,7 @@ of a million events takes about a second; a run of the suite has a few dozen. No
 answers with arrays of groups and rows.
 
 Times of different regions are compared only with the bound ``skew_ns``: what the clocks could explain is no violation.
+Neither is what an observer may have missed: behind a ``gap`` a status may have come as early as the one before it.
 """
 
 from __future__ import annotations
@@ -14,9 +15,8 @@ from functools import cached_property
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
-from harness.model.columns import Bytes, Ints, Longs
+from harness.model.columns import Bytes, Flags, Ints, Longs
 from harness.model.rollout import (
     BLOCKED,
     CANCELLED,
@@ -29,8 +29,6 @@ from harness.model.rollout import (
     SUCCESSFUL,
     UNBLOCKING,
 )
-
-Flags = npt.NDArray[np.bool_]
 
 NEVER: Final = np.int64(1) << 62
 CODE: Final = {status: code for code, status in enumerate(STATUSES)}
@@ -81,6 +79,8 @@ class Rollouts:
 
     ``region`` is the position in the group's list. ``own_failure`` marks a failure that no other region caused. Per
     group: ``regions`` how many it lists, ``limit`` how many may run at once (0: all), ``policy`` what a failure does.
+    Where a log has them: ``back`` marks what belongs to going back, which is no rollout, and ``over_ns`` is when the
+    region went on to another group (NEVER: it did not).
     """
 
     group: Ints
@@ -94,6 +94,8 @@ class Rollouts:
     limit: Ints
     policy: Bytes
     skew_ns: int = 0
+    back: Flags | None = None
+    over_ns: Longs | None = None
 
     def __len__(self) -> int:
         return len(self.group)
@@ -107,11 +109,21 @@ class Rollouts:
 
     @cached_property
     def until_ns(self) -> Longs:
-        """When the region left the row's status; NEVER for its last one."""
+        """When the region left the row's status, at the earliest; NEVER for its last one."""
         until = np.full(len(self), NEVER, np.int64)
         inside = ~self.begins[1:]
-        until[:-1][inside] = self.time_ns[1:][inside]
-        return until
+        kind = self.multiregion[1:].astype(np.int64)
+        jumped = self.gap[1:] & ~np.stack(LEGAL)[kind, self.status[:-1], self.status[1:]]
+        until[:-1][inside] = np.where(jumped, self.time_ns[:-1], self.time_ns[1:])[inside]
+        return until if self.over_ns is None else np.minimum(until, self.over_ns)
+
+    @cached_property
+    def earliest_ns(self) -> Longs:
+        """When the region may have entered the row's status at the earliest: behind a gap, with the row before."""
+        before = np.full(len(self), -NEVER)
+        before[1:] = np.where(self.begins[1:], -NEVER, self.time_ns[:-1])
+        earliest: Longs = np.where(self.gap, before, self.time_ns)
+        return earliest
 
     @cached_property
     def width(self) -> int:
@@ -122,9 +134,24 @@ class Rollouts:
         """``[group, position]``: when the region first entered one of ``statuses``; NEVER when it did not."""
         return self._first(np.isin(self.status, [CODE[status] for status in statuses]))
 
-    def _first(self, rows: Flags) -> Longs:
+    def by_ns(self, *statuses: str, jumped: tuple[str, ...] = ()) -> Longs:
+        """``[group, position]``: when the region may have entered one of ``statuses`` first, at the earliest. A gap
+        before one of ``jumped`` may hide them."""
+        rows = np.isin(self.status, [CODE[status] for status in statuses])
+        rows |= self.gap & np.isin(self.status, [CODE[status] for status in jumped])
+        return self._first(rows, self.earliest_ns)
+
+    @cached_property
+    def start_ns(self) -> Longs:
+        """``[group, position]``: when the region first ran the group's version, going back left out; NEVER when it did
+        not."""
+        running = self.status == CODE[RUNNING]
+        return self._first(running if self.back is None else running & ~self.back)
+
+    def _first(self, rows: Flags, when_ns: Longs | None = None) -> Longs:
         table = np.full((len(self.regions), self.width), NEVER, np.int64)
-        np.minimum.at(table, (self.group[rows], self.region[rows]), self.time_ns[rows])
+        times_ns = self.time_ns if when_ns is None else when_ns
+        np.minimum.at(table, (self.group[rows], self.region[rows]), times_ns[rows])
         return table
 
     @cached_property
@@ -186,8 +213,8 @@ def too_many_running(found: Rollouts) -> tuple[Longs, Longs, Longs]:
 def out_of_order(found: Rollouts) -> tuple[Longs, Longs, Longs]:
     """``(groups, positions, earlier)``: a region that started although an earlier one in the list had neither started
     nor ended; one per group, with the position of the earlier one."""
-    start = found.first_ns(RUNNING)
-    over = np.minimum(start, found.first_ns(FAILED, CANCELLED, SUCCESSFUL))
+    start = found.start_ns
+    over = found.by_ns(RUNNING, BLOCKED, UNBLOCKING, SUCCESSFUL, FAILED, CANCELLED, jumped=STATUSES)
     over = np.where(found.listed, over, -NEVER)
     if found.width < 2:
         return (np.empty(0, np.int64),) * 3
@@ -199,10 +226,14 @@ def out_of_order(found: Rollouts) -> tuple[Longs, Longs, Longs]:
     return groups, positions, earlier
 
 
+_ACCEPTED: Final = tuple(status for status in STATUSES if status not in (FAILED, CANCELLED))
+
+
 def started_unaccepted(found: Rollouts) -> tuple[Longs, Longs, Longs]:
-    """``(groups, positions, missing)``: a region that ran although the one at ``missing`` had not accepted before."""
-    first = found.first_ns(*STATUSES)
-    start = found.first_ns(RUNNING)
+    """``(groups, positions, missing)``: a region that ran although the one at ``missing`` had not accepted before. What
+    fails or is cancelled first of all was not accepted."""
+    first = found.by_ns(*_ACCEPTED, jumped=STATUSES)
+    start = found.start_ns
     accepted = np.where(found.listed, first, -NEVER).max(axis=1, initial=-NEVER)
     begun = np.where(found.listed, start, NEVER).min(axis=1, initial=NEVER)
     groups = np.flatnonzero((begun < NEVER) & (begun + found.skew_ns < accepted))
@@ -216,7 +247,7 @@ def unblocked_early(found: Rollouts, excused: Flags) -> tuple[Longs, Longs, Long
     ``excused`` ``[group, position]`` are regions that an operator unblocked. Done is whoever was blocked, or ended.
     """
     success = np.where(excused, NEVER, found.first_ns(SUCCESSFUL, UNBLOCKING))
-    done = np.where(found.listed, found.first_ns(BLOCKED, FAILED, CANCELLED, SUCCESSFUL, UNBLOCKING), -NEVER)
+    done = np.where(found.listed, found.by_ns(BLOCKED, FAILED, CANCELLED, SUCCESSFUL, UNBLOCKING), -NEVER)
     let_go = np.where(found.listed, success, NEVER).min(axis=1, initial=NEVER)
     groups = np.flatnonzero((let_go < NEVER) & (let_go + found.skew_ns < done.max(axis=1, initial=-NEVER)))
     if not len(groups):
@@ -240,7 +271,8 @@ def let_go_after_failure(found: Rollouts, excused: Flags) -> Flags:
     """``[group, position]``: regions that became successful although a peer had failed of its own, and before that
     not every region was done. Only those that had all been done may race with the failure."""
     failure = np.where(found.listed, found.failed_itself_ns, NEVER).min(axis=1, initial=NEVER)
-    done = np.where(found.listed, found.first_ns(BLOCKED, SUCCESSFUL, UNBLOCKING), -NEVER).max(axis=1, initial=-NEVER)
+    done = found.by_ns(BLOCKED, SUCCESSFUL, UNBLOCKING, jumped=(FAILED, CANCELLED, PAUSED))
+    done = np.where(found.listed, done, -NEVER).max(axis=1, initial=-NEVER)
     raced = done <= failure + found.skew_ns
     success = found.first_ns(SUCCESSFUL)
     wrong: Flags = (success < NEVER) & ((failure < NEVER) & ~raced)[:, None] & found.listed & ~excused
@@ -248,7 +280,7 @@ def let_go_after_failure(found: Rollouts, excused: Flags) -> Flags:
 
 
 def entered_twice(found: Rollouts) -> Longs:
-    """Rows that enter a status for the second time, except out of a pause."""
+    """Rows that enter a status for the second time, except out of a pause, or where one may have been missed."""
     code = np.int64(NOTHING)
     cell = (found.group.astype(np.int64) * max(found.width, 1) + found.region) * code + found.status
     order = np.argsort(cell, kind="stable")
@@ -256,5 +288,5 @@ def entered_twice(found: Rollouts) -> Longs:
     again[order[1:]] = cell[order[1:]] == cell[order[:-1]]
     paused = np.zeros(len(found), np.bool_)
     paused[1:] = (found.status[:-1] == CODE[PAUSED]) & ~found.begins[1:]
-    rows: Longs = np.flatnonzero(again & ~paused & (found.status != CODE[PAUSED]))
+    rows: Longs = np.flatnonzero(again & ~paused & ~found.gap & (found.status != CODE[PAUSED]))
     return rows

@@ -26,6 +26,7 @@ NONE: Final = 0
 Ints = npt.NDArray[np.int32]
 Longs = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.int8]
+Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

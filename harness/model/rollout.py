@@ -38,13 +38,15 @@ FAIL_ALL, FAIL_LOCAL = "fail_all", "fail_local"
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """What a multiregion job version asks for: the regions in order, how many at a time (0: all), and what a failure
-    does to the others. ``auto_revert`` names the regions that go back; ``kind`` is the job's type."""
+    does to the others. ``auto_revert``: what fails goes back; with ``mixed_revert`` only some of the job's groups do.
+    ``kind`` is the job's type."""
 
     job: str
     regions: tuple[str, ...]
     max_parallel: int = 0
     on_failure: str = ""
     auto_revert: bool = False
+    mixed_revert: bool = False
     kind: str = "service"
     canary: bool = False
 
@@ -74,12 +76,14 @@ def asked_of(job: dict[str, Any]) -> Asked:
     multiregion = job.get("Multiregion") or {}
     strategy = multiregion.get("Strategy") or {}
     updates = [group.get("Update") or job.get("Update") or {} for group in job.get("TaskGroups") or []]
+    reverts = {bool(update.get("AutoRevert")) for update in updates}
     return Asked(
         job=job["ID"],
         regions=tuple(region["Name"] for region in multiregion.get("Regions") or []),
         max_parallel=int(strategy.get("MaxParallel") or 0),
         on_failure=str(strategy.get("OnFailure") or ""),
-        auto_revert=any(bool(update.get("AutoRevert")) for update in updates),
+        auto_revert=True in reverts,
+        mixed_revert=len(reverts) > 1,
         kind=str(job.get("Type") or "service"),
         canary=any(int(update.get("Canary") or 0) > 0 for update in updates),
     )

@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 
-from harness.model.columns import Bytes, Ints, Longs
+from harness.model.columns import Bytes, Flags, Ints, Longs
 from harness.model.rollout import (
     BLOCKED,
     CANCELLED,
@@ -84,7 +84,8 @@ class WavePlan:
 class WaveLog:
     """Events as columns, in the order of the file. ``version`` is the rank of release, ``region`` the position in the
     plan (both -1 where the event has none), ``left`` the version that a rollback says it leaves (-1: not said).
-    ``line`` is the line in the file, from 1. ``calendar`` says that times count from 1970."""
+    ``line`` is the line in the file, from 1. ``calendar`` says that times count from 1970. ``gap`` marks events before
+    which others may be missing; None: nothing is."""
 
     service: Ints
     version: Ints
@@ -99,6 +100,7 @@ class WaveLog:
     regions: tuple[str, ...]
     alarms: tuple[str, ...]
     calendar: bool = True
+    gap: Flags | None = None
 
     def __len__(self) -> int:
         return len(self.event)
