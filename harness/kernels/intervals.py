@@ -16,13 +16,13 @@ def covering(kind: Any, begin: Longs, end: Longs, of: Any, time: Longs) -> Longs
     if not len(begin) or not len(time):
         return found
     order = np.lexsort((begin, kind))
-    ranks = np.unique(np.concatenate([end, time]))
+    ranks = np.sort(np.concatenate([end, time]))  # equal times have one rank also so; to remove them takes longer
     width = len(ranks) + 1
     # The latest end of all intervals of that kind that began before, by a running maximum that no kind hands on.
     weight = kind[order].astype(np.int64) * width + np.searchsorted(ranks, end[order])
     latest = np.maximum.accumulate(weight)
     holder = order[np.maximum.accumulate(np.where(weight == latest, np.arange(len(order)), 0))]
-    moments = np.unique(np.concatenate([begin, time]))
+    moments = np.sort(np.concatenate([begin, time]))
     span = len(moments) + 1
     key = kind[order].astype(np.int64) * span + np.searchsorted(moments, begin[order])
     place = np.searchsorted(key, of.astype(np.int64) * span + np.searchsorted(moments, time), side="right") - 1
