@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import json
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from harness.contracts import Address, Place
+from harness.contracts import Address, Place, Seat
 from harness.errors import Refused, TestbedError, Unsure, UsageError
 from harness.model.op import Op, invoke
 from harness.model.topology import Region, Topology
@@ -27,6 +28,7 @@ from tests.real_servers import (
     sets_work,
     verb,
 )
+from tests.test_wire import Talk, answer, request_of, server
 
 nats = loaded("nats")
 PORTS = {"client": 1, "route": 2, "monitor": 3, "gateway": 4}
@@ -187,3 +189,34 @@ async def test_every_verb_works_and_a_killed_leader_loses_nothing(three: Topolog
 
         async with client_at(target, lab.seat(three.node(old).region, old)) as client:
             assert await client.invoke(invoke("members", key="s")) == [9, 10, 100]
+
+
+# --- when a replica is ready ---------------------------------------------------------------------
+
+
+def monitor(last_seq: int | None) -> Talk:
+    """What a server says of its replica of the stream; None when it has none."""
+    streams = [] if last_seq is None else [{"name": "rift", "state": {"last_seq": last_seq}}]
+    said = {"account_details": [{"stream_detail": streams}]}
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await request_of(reader)
+        writer.write(answer(json.dumps(said).encode()))
+
+    return talk
+
+
+@pytest.mark.parametrize(
+    ("own", "other", "says"),
+    [(704, 707, "its replica lacks the last 3 messages"), (707, 707, ""), (707, 704, ""), (None, 707, "")],
+)
+async def test_a_replica_is_ready_when_no_other_one_has_more(own: int | None, other: int, says: str) -> None:
+    """The leader may call it current before: then reads of lists would miss what was acknowledged long ago."""
+    topology = load("three-regions", FIXTURES / "topologies")
+    async with server(monitor(own)) as mine, server(monitor(other)) as theirs, server(hang_up) as gone:
+        reach = {"n1": {"monitor": mine}, "n2": {"monitor": theirs}, "n3": {"monitor": gone}}
+        assert await nats._behind(Seat("here", topology.nodes[0], reach["n1"], topology, reach)) == says
+
+
+async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """A server that says nothing."""
