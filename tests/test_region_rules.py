@@ -128,6 +128,15 @@ def test_a_mark_that_no_fault_explains_is_unknown_and_not_the_systems_guilt() ->
     assert outcome("MRA-5", Record().event(4.0, "marked", AP, misses=3, by=US)).valid is Valid.UNKNOWN
 
 
+@pytest.mark.parametrize(("first_s", "valid"), [(2.4, Valid.UNKNOWN), (1.2, Valid.FALSE)])
+def test_checks_that_a_busy_machine_missed_before_the_loss_accuse_nobody(first_s: float, valid: Valid) -> None:
+    """Only when they were in a row: after a check that succeeded the count begins anew."""
+    record = Record().fault(4.0, 9.0, AP).event(4.45, "marked", AP, misses=3, by=US)
+    for at in (first_s, 3.4, 4.4):
+        record.event(at, "missed", AP, by=US, local=True)
+    assert outcome("MRA-5", record).valid is valid
+
+
 def test_one_term_has_one_region() -> None:
     assert outcome("MRA-7", Record().write(1.0, "a", 1).write(2.0, "b", 2, EU, 1)).valid is Valid.FALSE
 

@@ -51,6 +51,9 @@ def marked_after_misses(story: Story) -> Found:
             doubts.append(f"{_at(mark)}, and no fault of ours explains it: the machine may have been too slow")
         elif not any(_long_enough(fault, mark, threshold, interval_s) for fault in losses):
             last = losses[-1]
+            if _missed_before(story, mark, threshold, last):
+                doubts.append(f"{_at(mark)}, which missed checks before the loss already: the machine may be too slow")
+                continue
             told = span(min(last.end_ns, mark.time_ns) - last.start_ns)
             broken.append(f"{_at(mark)} after a loss of only {told}, with a check every {interval_s:g} s")
     quiet = [fault for fault in story.faults if not any(_hides(fault, mark) for mark in marks)]
@@ -59,19 +62,33 @@ def marked_after_misses(story: Story) -> Found:
     return Found(tuple(broken), played=len(marks) + len(quiet), held=held, doubt=doubts[0] if doubts else "")
 
 
-def _interrupted(story: Story, mark: Event, threshold: int) -> str:
-    """What speaks against so many misses in a row, by what the region that marked says of its own checks."""
+def _misses(story: Story, mark: Event, threshold: int) -> list[Event]:
+    """The last checks that failed before a mark, by what the region that marked says; fewer than ``threshold`` are
+    none."""
     own = [e for e in story.seen(MISSED) if (e.by, e.region) == (mark.by, mark.region) and e.time_ns <= mark.time_ns]
+    return own[-threshold:] if len(own) >= threshold else []
+
+
+def _in_a_row(story: Story, row: list[Event]) -> bool:
+    """Whether no check can have succeeded between these."""
+    steps = [after.time_ns - before.time_ns for before, after in pairwise(row)]
+    return max(steps, default=0) <= 1.8 * float(story.subject["interval_s"]) * NS_PER_S
+
+
+def _interrupted(story: Story, mark: Event, threshold: int) -> str:
+    """What speaks against so many misses in a row."""
+    row = _misses(story, mark, threshold)
     ends = [f.end_ns for f in story.faults if mark.region in f.regions and f.healed and f.end_ns < mark.time_ns]
-    if len(own) < threshold or not ends:
-        return ""
-    row = own[-threshold:]
-    between = [end for end in ends if row[0].time_ns + SLACK_NS < end < row[-1].time_ns - SLACK_NS]
-    steps = [(b.time_ns - a.time_ns) for a, b in pairwise(row)]
-    checks = float(story.subject["interval_s"]) * NS_PER_S
-    if between and max(steps) > 1.8 * checks:
+    between = [end for end in ends if row and row[0].time_ns + SLACK_NS < end < row[-1].time_ns - SLACK_NS]
+    if between and not _in_a_row(story, row):
         return f"it answered in between, after {moment(between[-1])}"
     return ""
+
+
+def _missed_before(story: Story, mark: Event, threshold: int, loss: FaultWindow) -> bool:
+    """Whether the misses were in a row and began before the loss, as on a machine that is too busy to answer."""
+    row = _misses(story, mark, threshold)
+    return bool(row) and row[0].time_ns < loss.start_ns and _in_a_row(story, row)
 
 
 def _hides(fault: FaultWindow, mark: Event) -> bool:
