@@ -90,11 +90,13 @@ def line(row: Row, drills: Iterable[dict[str, Any]]) -> str:
     """One line of the table."""
     measured = [drill for drill in drills if not drill["problem"]]
     slowest = [(drill["rto"].get("append") or {}).get("slowest") or {} for drill in measured]
+    lost = f"{_range([drill['lost'] for drill in measured])} of {_range([drill['acknowledged'] for drill in measured])}"
+    unknown = max((drill["divided"] or 0 for drill in measured), default=0)
     cells = [
         " ".join([f"`{row.target}`", *(f"`{option}`" for option in row.options)]),
         f"`{row.fault}`, {row.hold_s} s",
         str(len(measured)),
-        f"{_range([drill['lost'] for drill in measured])} of {_range([drill['acknowledged'] for drill in measured])}",
+        lost + (f", up to {unknown:,} unknown" if unknown else ""),
         _range([drill["split_brain_s"] for drill in measured], 1),
         _range([seen.get("detected_s") for seen in slowest], 2),
         _range([seen.get("steady_s") for seen in slowest], 1),
