@@ -153,7 +153,7 @@ def test_availability_is_reported_by_region_and_fault() -> None:
     assert verdict.valid is Valid.TRUE
     assert not verdict.judged
     eu, us = verdict.details["regions"]["eu"], verdict.details["regions"]["us"]
-    assert (eu["ok_share"], us["ok_share"]) == (0.6667, 1.0)
+    assert (eu["ok_share"], us["ok_share"]) == (0.666667, 1.0)
     assert eu["longest_gap_s"] == 3.5
     assert (eu["faults"][0]["ok_share"], us["faults"][0]["ok_share"]) == (0.0, 1.0)
     assert eu["faults"][0]["back_after_s"] == 0.5

@@ -129,3 +129,9 @@ async def test_the_example_runs_unchanged(tmp_path: Path) -> None:
         async with lab:
             assert await lab.leader() in {"n1", "n2", "n3"}
         assert left_of(engine, lab.run_id) == []
+
+
+@pytest.mark.parametrize("client", ["etcd", "nats", "redis", "postgres", "patroni", "refstore"])
+def test_any_other_targets_clients_can_speak_to_it(client: str) -> None:
+    target: Any = registry.target("composed", {"file": str(EXAMPLE), "client": client})
+    assert target.speaks == registry.target(client).speaks
