@@ -236,7 +236,7 @@ async def test_a_busy_machine_lengthens_most_round_trips_and_only_jitter_makes_t
 
     monkeypatch.setattr(fleet.look, "rtts_ms", disturbed)
     with pytest.raises(TestbedError, match="links are not as") if jitter_ms else nullcontext():
-        await fleet.verify(rounds=2)
+        await fleet.verify(rounds=10)  # one of them is undisturbed here, too
     await fleet.close()
 
 
