@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from bench.keeping import kept
+
 ROOT: Final = Path(__file__).resolve().parent.parent
 GOOD: Final = "good"
 
@@ -47,20 +49,16 @@ def run(row: Row, target: str, seed: int) -> tuple[bool, str]:
     return False, f"violated: {', '.join(sorted(violated)) or 'nothing'}; {_end(done.stdout)}"
 
 
-def kept(row: Row, target: str, seed: int, file: Path | None) -> dict[str, Any]:
-    """The result of one seed: from ``file`` when it is there, else of a run, and then it is added to the file."""
-    if file is not None and file.exists():
-        for line in file.read_text(encoding="utf-8").splitlines():
-            told: dict[str, Any] = json.loads(line)
-            if (told["name"], told["seed"]) == (row.name, seed):
-                return told
+def timed(row: Row, target: str, seed: int) -> dict[str, Any]:
+    """The result of one seed, as it is kept."""
     began = time.monotonic()
     right, why = run(row, target, seed)
-    told = {"name": row.name, "seed": seed, "right": right, "why": why, "seconds": round(time.monotonic() - began, 1)}
-    if file is not None:
-        with file.open("a", encoding="utf-8") as out:
-            out.write(json.dumps(told) + "\n")
-    return told
+    return {"name": row.name, "seed": seed, "right": right, "why": why, "seconds": round(time.monotonic() - began, 1)}
+
+
+def result(row: Row, target: str, seed: int, file: Path | None) -> dict[str, Any]:
+    """The same from ``file`` when it is there."""
+    return kept(file, lambda told: (told["name"], told["seed"]) == (row.name, seed), lambda: timed(row, target, seed))
 
 
 def _verdicts(store: Path) -> Iterable[dict[str, Any]]:
@@ -91,7 +89,7 @@ def table(says: str, target: str, rows: Callable[[], Sequence[Row]]) -> None:
     seeds = range(given.first_seed, given.first_seed + given.seeds)
     for row in [row for row in known if not given.names or row.name in given.names]:
         with ThreadPoolExecutor(given.jobs) as pool:
-            found = list(pool.map(lambda seed: kept(row, target, seed, given.keep), seeds))  # noqa: B023 - used at once
+            found = list(pool.map(lambda seed: result(row, target, seed, given.keep), seeds))  # noqa: B023 - used at once
         right = sum(each["right"] for each in found)
         minutes = sum(each["seconds"] for each in found) / 60 / given.jobs
         print(f"{row.name:<28}  {row.guarantee or '-':<7}  {right:>3} of {given.seeds:<2}  {minutes:7.1f}", flush=True)

@@ -18,6 +18,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # this file is run as a script
+
+from bench.keeping import kept
+
 ROOT: Final = Path(__file__).resolve().parent.parent
 
 
@@ -72,18 +76,13 @@ def drilled(row: Row, seeds: int) -> dict[str, Any]:
     return told
 
 
-def kept(row: Row, seeds: int, file: Path | None) -> dict[str, Any]:
-    """The same from ``file`` when it is there, else measured, and then added to it."""
-    lines = file.read_text(encoding="utf-8").splitlines() if file is not None and file.exists() else []
-    for line in lines:
-        told: dict[str, Any] = json.loads(line)
-        if told["words"] == row.words and len(told["drills"]) >= seeds:
-            return told
-    told = drilled(row, seeds) | {"words": row.words}
-    if file is not None:
-        with file.open("a", encoding="utf-8") as out:
-            out.write(json.dumps(told) + "\n")
-    return told
+def result(row: Row, seeds: int, file: Path | None) -> dict[str, Any]:
+    """The same from ``file`` when it is there with so many drills."""
+
+    def is_it(told: dict[str, Any]) -> bool:
+        return bool(told["words"] == row.words and len(told["drills"]) >= seeds)
+
+    return kept(file, is_it, lambda: drilled(row, seeds) | {"words": row.words})
 
 
 def line(row: Row, drills: Iterable[dict[str, Any]]) -> str:
@@ -124,7 +123,7 @@ def main() -> None:
     print("first error | steady service |\n| --- | --- | --- | --- | --- | --- | --- |")
     for row in ROWS:
         if not given.target or row.target in given.target:
-            print(line(row, kept(row, given.seeds, given.keep)["drills"]), flush=True)
+            print(line(row, result(row, given.seeds, given.keep)["drills"]), flush=True)
 
 
 if __name__ == "__main__":

@@ -65,11 +65,8 @@ def _holds(waves: Waves, mine: Longs) -> tuple[Longs, Longs, Longs, Longs, Longs
     come, go = np.full(room, -NEVER), np.full(room, NEVER)
     walk = fast(_walk) if len(mine) >= COMPILED_FROM else _walk
     done = waves.entered(SUCCESSFUL, BLOCKED, ROLLED_BACK)[mine]
-    opens = np.ones(len(mine), np.bool_)
-    opens[1:] = (service[1:] != service[:-1]) | (region[1:] != region[:-1])
-    number = walk(
-        waves.version[mine].astype(np.int64), done, opens, waves.time_ns[mine], waves.initial, version, row, come, go
-    )
+    versions, opens, time = waves.version[mine].astype(np.int64), waves.opens_among(mine), waves.time_ns[mine]
+    number = walk(versions, done, opens, time, waves.initial, version, row, come, go)
     at = row[:number]
     place = np.where(at >= 0, at, -1 - at)
     held = (service[place], version[:number], np.where(at >= 0, mine[place], -1), come[:number], go[:number])
@@ -173,9 +170,7 @@ def _last_good(waves: Waves) -> Longs:
     bad, back = waves.entered(FAILED), waves.goes_back
     mine = np.flatnonzero(good | bad | back)
     walk = fast(_stack) if len(mine) >= COMPILED_FROM else _stack
-    opens = np.ones(len(mine), np.bool_)
-    place = waves.service[mine].astype(np.int64) * len(waves.plan.regions) + waves.region[mine]
-    opens[1:] = place[1:] != place[:-1]
+    opens = waves.opens_among(mine)
     told, version = np.full(len(mine), -1, np.int64), waves.version[mine].astype(np.int64)
     left, room = waves.left[mine].astype(np.int64), np.zeros(len(waves.log.versions) + 1, np.int64)
     walk(opens, version, left, good[mine], bad[mine], back[mine], waves.initial, room, told)

@@ -103,8 +103,13 @@ class Waves:
     @cached_property
     def opens(self) -> Flags:
         """Whether a row is the first of its service and region."""
-        new = np.ones(len(self.rows), np.bool_)
-        new[1:] = (self.service[1:] != self.service[:-1]) | (self.region[1:] != self.region[:-1])
+        return self.opens_among(np.arange(len(self.rows)))
+
+    def opens_among(self, rows: Longs) -> Flags:
+        """Whether each of ``rows``, which rise, is the first of them in its service and region."""
+        service, region = self.service[rows], self.region[rows]
+        new = np.ones(len(rows), np.bool_)
+        new[1:] = (service[1:] != service[:-1]) | (region[1:] != region[:-1])
         return new
 
     def before(self, chosen: Flags) -> Longs:
@@ -133,12 +138,9 @@ class Waves:
         """For every row the last other version that its region had, or was given, before; -1 where nothing says."""
         moved = np.flatnonzero(self.entered(*MOVES))
         version = self.version[moved]
-        new = np.ones(len(moved), np.bool_)
-        opens = new.copy()
-        opens[1:] = (self.service[moved][1:] != self.service[moved][:-1]) | (
-            self.region[moved][1:] != self.region[moved][:-1]
-        )
-        new[1:] = opens[1:] | (version[1:] != version[:-1])
+        opens = self.opens_among(moved)
+        new = opens.copy()
+        new[1:] |= version[1:] != version[:-1]
         begin = np.maximum.accumulate(np.where(new, np.arange(len(moved)), 0))  # of the stretch of one version
         came_from = np.where(opens[begin], self.initial, version[begin - 1]) if len(moved) else version
         last = self.before(self.entered(*MOVES))
