@@ -87,12 +87,21 @@ def table(says: str, target: str, rows: Callable[[], Sequence[Row]]) -> None:
         sys.exit(f"unknown: {', '.join(sorted(unknown))}; known: {', '.join(row.name for row in known)}")
     print(f"{'planted bug':<28}  {'breaks':<7}  {'right':>9}  {'minutes':>7}")
     seeds = range(given.first_seed, given.first_seed + given.seeds)
-    for row in [row for row in known if not given.names or row.name in given.names]:
-        with ThreadPoolExecutor(given.jobs) as pool:
-            found = list(pool.map(lambda seed: result(row, target, seed, given.keep), seeds))  # noqa: B023 - used at once
-        right = sum(each["right"] for each in found)
-        minutes = sum(each["seconds"] for each in found) / 60 / given.jobs
-        print(f"{row.name:<28}  {row.guarantee or '-':<7}  {right:>3} of {given.seeds:<2}  {minutes:7.1f}", flush=True)
-        for each in found:
-            if each["why"]:
-                print(f"    seed {each['seed']}: {each['why']}", flush=True)
+    chosen = [row for row in known if not given.names or row.name in given.names]
+    with ThreadPoolExecutor(given.jobs) as pool:  # one for all rows: the last seeds of a row leave no job idle
+        running = [[pool.submit(result, row, target, seed, given.keep) for seed in seeds] for row in chosen]
+        try:
+            for row, futures in zip(chosen, running, strict=True):
+                tell(row, [future.result() for future in futures], given.jobs)
+        finally:  # on Ctrl-C: what has not begun does not begin
+            pool.shutdown(cancel_futures=True)
+
+
+def tell(row: Row, found: Sequence[dict[str, Any]], jobs: int) -> None:
+    """Print a row of the table, and what was seen of each seed that came out wrong."""
+    right = sum(each["right"] for each in found)
+    minutes = sum(each["seconds"] for each in found) / 60 / jobs
+    print(f"{row.name:<28}  {row.guarantee or '-':<7}  {right:>3} of {len(found):<2}  {minutes:7.1f}", flush=True)
+    for each in found:
+        if each["why"]:
+            print(f"    seed {each['seed']}: {each['why']}", flush=True)
