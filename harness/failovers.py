@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
-from harness.contracts import Checker, Leads, Renderer, Seat, Workload
+from harness.contracts import Checker, Leads, Renderer, Seat, Shape, Workload
 from harness.model.claims import Objectives
 
 
@@ -38,7 +38,8 @@ class Measures(Protocol):
 class Paced(Workload, Protocol):
     """A workload whose generator keeps the shape's rate by itself, e.g. one rate for each region."""
 
-    paced: bool
+    def rest_s(self, shape: Shape) -> float:
+        """How long a client that was refused may rest at most, so that the rate is kept while nobody is served."""
 
 
 @runtime_checkable

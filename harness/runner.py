@@ -32,9 +32,10 @@ PENDING_S: Final = 0.01
 """How soon a generator that had nothing to do is asked again, should nothing happen meanwhile."""
 LAG_STEP_NS: Final = 10 * NS_PER_MS
 """A dispatch that is late by more than this counts as that many late ones."""
-REST_S: Final = (0.0, 0.01, 0.05, 0.2)
+RESTS_S: Final = (0.0, 0.01, 0.05, 0.2)
 """How long a thread rests after its first, second, ... refusal or broken connection in a row. They cost a system no
 time: without a rest the clients of a dead node would use up the schedule that was meant for all."""
+REST_S: Final = RESTS_S[-1]
 SYNC_EVERY: Final = 4
 """Every fourth flush waits for the disk, so that even a power cut costs about a second."""
 
@@ -49,7 +50,8 @@ class Runner:
     """Runs generators one after the other against the same clients, into the same journal.
 
     ``places[i]`` is the region and node of client thread ``i``. ``lag_ns`` collects, for every operation that was
-    planned for a later moment, how late it was dispatched: the harness's own slowness, not the target's.
+    planned for a later moment, how late it was dispatched: the harness's own slowness, not the target's. A thread
+    that was refused again and again rests for ``rest_s`` at most.
     """
 
     def __init__(
@@ -60,10 +62,11 @@ class Runner:
         connect: Connect,
         places: list[tuple[str, str]],
         op_timeout_s: float,
+        rest_s: float = REST_S,
         nemesis: Callable[[Op], Awaitable[Any]] | None = None,
     ) -> None:
         self.journal, self.clock = journal, clock
-        self.op_timeout_s = op_timeout_s
+        self.op_timeout_s, self.rest_s = op_timeout_s, rest_s
         self.lag_ns = array("q")
         self.counts = {OK: 0, FAIL: 0, INFO: 0}
         self._connect, self._places, self._nemesis = connect, places, nemesis
@@ -195,7 +198,7 @@ class Runner:
             self._retire(thread)
         rejected = type_ == FAIL or error.startswith("unsure")  # a link to a dead node accepts, then resets
         self._refusals[thread] = self._refusals[thread] + 1 if rejected else 0
-        rest_s = REST_S[min(self._refusals[thread], len(REST_S)) - 1] if rejected else 0.0
+        rest_s = min(RESTS_S[: self._refusals[thread]][-1], self.rest_s) if rejected else 0.0
         if rest_s:
             asyncio.get_running_loop().call_later(rest_s, self._release, thread, event)
         else:

@@ -16,6 +16,7 @@ from harness import registry, store
 from harness.checkers.rpo import Rpo
 from harness.checkers.rto import Rto
 from harness.commands import _serve
+from harness.contracts import Shape
 from harness.drills import figures, repeated
 from harness.drills.outcomes import Drilled, Drills
 from harness.drills.planned import Asked, objectives, planned
@@ -38,6 +39,7 @@ from harness.planning import plans
 from harness.planning.runbooks import steps
 from harness.planning.topologies import load
 from harness.running import execute, recovering, watching
+from harness.workloads import failover
 from tests.scripted import Script
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -296,6 +298,18 @@ def test_one_region_more_or_less_is_dealt_clients_of_its_own() -> None:
         both = threads_of(region, 2, True, ctx) | threads_of(region, 2, False, ctx)
         assert both == sum(1 << thread for thread in range(region, 16, 2))
         assert not threads_of(region, 2, True, ctx) & threads_of(region, 2, False, ctx)
+
+
+@pytest.mark.parametrize("clients", [3, 6, 9, 10, 45, 100])
+def test_clients_that_are_refused_are_back_in_time_for_every_attempt(clients: int) -> None:
+    shape = Shape(clients, 300.0, 10.0, ("eu", "us", "ap"))
+    ctx = Context.start(clients=clients)
+    for region in range(3):
+        masks = [failover.threads_of(region, 3, reads, ctx) for reads in (True, False)]
+        schedules = 2 if masks[0] == masks[1] else 1
+        for mask in masks:
+            attempts_hz = mask.bit_count() / schedules / failover.Failover().rest_s(shape)
+            assert attempts_hz > 50
 
 
 def load_links() -> Any:

@@ -123,6 +123,16 @@ async def test_connecting_too_long_is_a_refusal_and_not_an_unknown(tmp_path: Pat
     assert history[1].type == FAIL
 
 
+async def test_who_is_refused_rests_no_longer_than_the_schedule_allows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.runner.RESTS_S", (0.0, 3600.0))
+    script = [{"f": "read", "value": "refuse"}] * 5
+    async with asyncio.timeout(60):
+        history = await history_of(tmp_path / "h", script, threads=1, rest_s=0.001)
+    assert [op.type for op in history.operations] == [FAIL] * 5
+
+
 async def test_events_have_rising_indices_and_times_and_no_process_overlaps_itself(tmp_path: Path) -> None:
     history = await history_of(tmp_path / "h", limit(500, lambda ctx: READ), threads=7)
     assert [op.index for op in history] == list(range(1000))
@@ -219,4 +229,5 @@ async def test_a_harness_that_stood_still_says_so(tmp_path: Path) -> None:
     one.journal.close()
     history = read_journal(tmp_path / "h")[0]
     (read,) = history.operations
-    assert any(begin_ns <= read.start_ns and read.end_ns <= end_ns for begin_ns, end_ns in history.stalls)
+    overlaps = [min(read.end_ns, end_ns) - max(read.start_ns, begin_ns) for begin_ns, end_ns in history.stalls]
+    assert max(overlaps) >= 300_000_000

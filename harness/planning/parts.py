@@ -58,8 +58,8 @@ class Parts:
             return  # it hands out no schedule
         gap_s = 1.0 / plan.rate_hz if plan.rate_hz else AS_FAST_AS_POSSIBLE_S
         work = self.workload.generator(root.child("workload"), self.shape)
-        paced = isinstance(self.workload, Paced) and self.workload.paced
-        work = stagger(root.child("stagger"), gap_s, work) if plan.rate_hz and not paced else work
+        if plan.rate_hz and not isinstance(self.workload, Paced):
+            work = stagger(root.child("stagger"), gap_s, work)
         self.main = any_of(clients(time_limit(plan.time_limit_s, work)), self.timeline)
 
     def _strikes(self, rng: Rng) -> tuple[Op, ...]:

@@ -18,7 +18,7 @@ from harness import registry
 from harness.checkers.recovery import UNREADY
 from harness.contracts import Target, Testbed
 from harness.errors import OperationError, RiftError
-from harness.failovers import HandsOver
+from harness.failovers import HandsOver, Paced
 from harness.journal import Journal
 from harness.ledger import Ledger
 from harness.model.clock import Clock, MonotonicClock
@@ -27,7 +27,7 @@ from harness.model.plan import Plan
 from harness.model.seeds import Rng
 from harness.nemesis import Nemesis
 from harness.planning.parts import Parts
-from harness.runner import Runner, first_error, lag_ms
+from harness.runner import REST_S, Runner, first_error, lag_ms
 from harness.running import watching
 from harness.running.guard import guard
 from harness.running.recovering import recover
@@ -179,7 +179,7 @@ def _hand_over(testbed: Testbed, target: Target) -> Callable[[str], Awaitable[No
 
 def _runner(going: Going, clock: Clock, nemesis: Nemesis) -> Runner:
     """The clients, each placed in a region, and the nemesis beside them."""
-    plan, target = going.parts.plan, going.parts.target
+    plan, target, workload = going.parts.plan, going.parts.target, going.parts.workload
     seats = [going.testbed.seat_for_client(thread) for thread in range(plan.clients)]
 
     async def connect(thread: int) -> Any:
@@ -191,6 +191,7 @@ def _runner(going: Going, clock: Clock, nemesis: Nemesis) -> Runner:
         connect=connect,
         places=[(seat.region, seat.node.id) for seat in seats],
         op_timeout_s=plan.op_timeout_s,
+        rest_s=workload.rest_s(going.parts.shape) if isinstance(workload, Paced) else REST_S,
         nemesis=nemesis.invoke,
     )
 

@@ -35,13 +35,14 @@ def watches(testbed: Testbed, target: Target, runner: Runner) -> list[Coroutine[
 
 async def note_stalls(runner: Runner) -> None:
     """Journal when this process stood still, clients and all: they saw nothing then, and their time limits passed."""
+    begin_ns = runner.clock.now_ns()
     while True:
-        begin_ns = runner.clock.now_ns()
         await asyncio.sleep(TICK_S)
         end_ns = runner.clock.now_ns()
         if end_ns - begin_ns > STALL_NS:
             says = {"begin_ns": begin_ns, "end_ns": end_ns}
             await runner.note(Op(type=INVOKE, f=STALLED, value=says))
+        begin_ns = end_ns  # without a gap: the note itself may have been what took so long
 
 
 async def _note_leaders(testbed: Testbed, runner: Runner) -> None:

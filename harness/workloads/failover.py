@@ -28,6 +28,15 @@ SETTLE_S: Final = 1.0
 """From the recovery to the final reads: what was acknowledged last is on its way to far replicas still."""
 
 
+RESTING: Final = 0.7
+"""The part of its time that a client may rest between two attempts; the attempt itself needs the other."""
+
+
+def gap_s(shape: Shape) -> float:
+    """From one attempt to the next of one kind in one region."""
+    return 2 * len(shape.regions) / (shape.rate_hz or ASSUMED_RATE_HZ)
+
+
 class State(Struct, frozen=True):
     """``count`` operations of one kind were made by region number ``region`` of ``regions``, over ``keys`` lists."""
 
@@ -53,9 +62,15 @@ def threads_of(region: int, regions: int, reads: bool, ctx: Context) -> int:
 
 @lru_cache(maxsize=256)
 def _mask(region: int, regions: int, reads: bool, clients: int) -> int:
-    """Every fourth client of a region reads and the others write, which takes longer; two or one do both."""
+    """Every fourth client of a region reads, the others write, which takes longer; of fewer than four all do both."""
     mine = range(region, clients, regions)
-    return sum(1 << thread for place, thread in enumerate(mine) if (place % 4 == 3) == reads or len(mine) < 3)
+    return sum(1 << thread for place, thread in enumerate(mine) if (place % 4 == 3) == reads or len(mine) < 4)
+
+
+def _readers(region: int, shape: Shape) -> float:
+    """How many clients a region's schedule of reads has; who writes, too, counts half."""
+    reads, writes = (_mask(region, len(shape.regions), kind, shape.clients) for kind in (True, False))
+    return reads.bit_count() / (2 if reads == writes else 1)
 
 
 class Failover:
@@ -64,14 +79,16 @@ class Failover:
     name = "failover"
     needs: frozenset[str] = frozenset({APPEND, ENTRIES})
     promise = "failover"
-    paced = True
+
+    def rest_s(self, shape: Shape) -> float:
+        """Where the fewest share a schedule, one of them is back for every attempt."""
+        return RESTING * gap_s(shape) * min(_readers(region, shape) for region in range(len(shape.regions)))
 
     def generator(self, rng: Rng, shape: Shape) -> Generator:
         regions, keys = len(shape.regions), shape.keys or KEYS
-        gap_s = 2 * regions / (shape.rate_hz or ASSUMED_RATE_HZ)
         return any_of(
             *(
-                OnThreads(partial(threads_of, region, regions, f == ENTRIES), delay(gap_s, unfold(step, begin)))
+                OnThreads(partial(threads_of, region, regions, f == ENTRIES), delay(gap_s(shape), unfold(step, begin)))
                 for region in range(regions)
                 for f in (APPEND, ENTRIES)
                 for begin in (State(f, region, regions, keys),)
