@@ -12,7 +12,7 @@ library. ``value`` and ``key`` are JSON texts.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ from harness.errors import StoreError
 from harness.model.history import History
 from harness.model.op import INFO, INVOKE, NEMESIS, TYPES, Op
 
-if TYPE_CHECKING:  # pandas and pyarrow take half a second to load; only loading a stored run needs them
+if TYPE_CHECKING:  # these take half a second to load, pandas more; only loading a stored run needs both
     import pandas as pd
     import pyarrow as pa
 
@@ -109,40 +109,55 @@ def read_journal(path: Path) -> tuple[History, bool]:
 def compact(history: Iterable[Op], path: Path) -> None:
     """Write the events as columns to ``path`` (Arrow IPC with zstd), atomically."""
     import pyarrow as pa
-    from pyarrow import feather
 
     temporary = path.with_suffix(".tmp")
-    table = pa.table(_columns(history))
-    feather.write_feather(table, str(temporary), compression="zstd", compression_level=9)
+    columns = _columns(list(history))
+    table = pa.Table.from_arrays(list(columns.values()), names=list(columns))
+    options = pa.ipc.IpcWriteOptions(compression=pa.Codec("zstd", compression_level=9))
+    with pa.ipc.new_file(str(temporary), table.schema, options=options) as out:
+        out.write_table(table)
     with open(temporary, "rb") as written:  # on disk before the line-based history goes
         os.fsync(written.fileno())
     temporary.replace(path)
 
 
-def _columns(history: Iterable[Op]) -> dict[str, pa.Array]:
+def _columns(events: Sequence[Op]) -> dict[str, pa.Array]:
     import pyarrow as pa
 
-    events = list(history)
     encode = msgspec.json.Encoder().encode
-
-    def text(values: Iterable[str]) -> pa.Array:
-        return pa.array(values, pa.string()).dictionary_encode()
-
-    def json(values: Iterable[Any]) -> pa.Array:
-        return pa.array([None if value is None else encode(value).decode() for value in values], pa.string())
-
     return {
-        "index": pa.array([op.index for op in events], pa.int64()),
-        "time_ns": pa.array([op.time_ns for op in events], pa.int64()),
-        "process": pa.array([op.process for op in events], pa.int32()),
-        "type": text(op.type for op in events),
-        "f": text(op.f for op in events),
-        "key": json(op.key for op in events).dictionary_encode(),
-        "value": json(op.value for op in events),
-        "region": text(op.region for op in events),
-        "node": text(op.node for op in events),
-        "error": text(op.error for op in events),
+        "index": _numbers((op.index for op in events), len(events), pa.int64()),
+        "time_ns": _numbers((op.time_ns for op in events), len(events), pa.int64()),
+        "process": _numbers((op.process for op in events), len(events), pa.int32()),
+        "type": _texts(op.type.encode() for op in events).dictionary_encode(),
+        "f": _texts(op.f.encode() for op in events).dictionary_encode(),
+        "key": _texts(None if op.key is None else encode(op.key) for op in events).dictionary_encode(),
+        "value": _texts(None if op.value is None else encode(op.value) for op in events),
+        "region": _texts(op.region.encode() for op in events).dictionary_encode(),
+        "node": _texts(op.node.encode() for op in events).dictionary_encode(),
+        "error": _texts(op.error.encode() for op in events).dictionary_encode(),
     }
+
+
+# pa.array() would load pandas to find out that a list is none of its series: half a second at the end of every run.
+
+
+def _numbers(values: Iterable[int], count: int, kind: pa.DataType) -> pa.Array:
+    import pyarrow as pa
+
+    return pa.Array.from_buffers(kind, count, [None, pa.py_buffer(np.fromiter(values, kind.to_pandas_dtype(), count))])
+
+
+def _texts(values: Iterable[bytes | None]) -> pa.Array:
+    """UTF-8 texts; None is missing."""
+    import pyarrow as pa
+
+    texts = list(values)
+    ends = np.cumsum([0, *(len(text or b"") for text in texts)], dtype=np.int64)
+    known = np.packbits(np.array([text is not None for text in texts], bool), bitorder="little")
+    data = b"".join(text or b"" for text in texts)
+    buffers = [pa.py_buffer(known), pa.py_buffer(ends), pa.py_buffer(data)]
+    return pa.Array.from_buffers(pa.large_string(), len(texts), buffers)
 
 
 def read_columns(path: Path) -> pd.DataFrame:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -94,3 +96,17 @@ def test_a_full_disk_is_reported_and_keeps_what_was_written(tmp_path: Path) -> N
 def test_the_nemesis_is_no_operation(tmp_path: Path) -> None:
     compact(EVENTS, tmp_path / "h.arrow")
     assert NEMESIS not in set(operations_of(read_columns(tmp_path / "h.arrow"))["process"])
+
+
+def test_to_end_a_run_loads_no_pandas(tmp_path: Path) -> None:
+    """It would take half a second of every run."""
+    path = tmp_path / "h.arrow"
+    program = (
+        "import pathlib, sys\n"
+        "from harness.journal import compact\n"
+        "from harness.model.op import Op\n"
+        "compact([Op(type='invoke', f='read', value=[1], error='ü')], pathlib.Path(sys.argv[1]))\n"
+        "sys.exit('pandas' in sys.modules)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", program, str(path)], check=False).returncode == 0
+    assert history_of(read_columns(path))[0].value == [1]
