@@ -27,11 +27,11 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from harness.certify.evidence.recorded import index
-from harness.checkers.linearizable import Linearizable
+from harness.checkers.objects.linearizable import Linearizable
 from harness.judging import judges, recorded
 from harness.kernels.calls import Budget, call_columns
 from harness.kernels.compiling import fast
-from harness.kernels.windowed import decide_windowed
+from harness.kernels.linear.windowed import decide_windowed
 from harness.model.columns import INFO_CODE, NEVER, OK_CODE, Columns
 from harness.model.verdict import Valid, Verdict
 

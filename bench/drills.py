@@ -25,8 +25,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from harness import registry
 from harness.certify.systems.outages import LATENCY_S, Script, played
-from harness.checkers.rpo import Rpo
-from harness.checkers.rto import Rto
+from harness.checkers.failovers.rpo import Rpo
+from harness.checkers.failovers.rto import Rto
 from harness.model.history import History
 from harness.model.op import INVOKE, OK, Op
 from harness.model.plan import Drill

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from harness.checkers import waves
+from harness.checkers.rollouts import waves
 from harness.formats import _wave_log as wave_log
 from harness.planning import plans
 from harness.running.playing import Playing

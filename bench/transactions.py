@@ -22,8 +22,8 @@ from typing import Any
 
 import numpy as np
 
-from harness.checkers.transactions import Transactions
-from harness.kernels.txn_columns import READ, UNKNOWN, WRITE, MicroOps
+from harness.checkers.transactions.isolation import Transactions
+from harness.kernels.transactions.columns import READ, UNKNOWN, WRITE, MicroOps
 from harness.model.columns import FAIL_CODE, INFO_CODE, NEVER, OK_CODE, Ints, Longs
 
 SLOTS, PER_KEY = 10, 32

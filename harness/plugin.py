@@ -170,7 +170,7 @@ def rollout(request: pytest.FixtureRequest) -> Rollout:
         pytest.skip("no system under test: give --target, e.g. --target refrollout")
 
     def run(scenario: Scenario, *rows: str, topology: str = "four-regions") -> Run:
-        from harness.checkers.rollout import unsupported_by
+        from harness.checkers.rollouts.multiregion import unsupported_by
 
         def reason(traits: Mapping[str, str]) -> str:
             return unsupported_by(traits, rows)
@@ -188,7 +188,7 @@ def regions(request: pytest.FixtureRequest) -> Regions:
         pytest.skip("no system under test: give --target, e.g. --target refregion")
 
     def run(scenario: Scenario, *rows: str, topology: str = "near-regions", **asked: str) -> Run:
-        from harness.checkers.regions import unsupported_by
+        from harness.checkers.regions.pattern import unsupported_by
 
         def reason(traits: Mapping[str, str]) -> str:
             return unsupported_by(traits, rows, asked)
@@ -199,11 +199,12 @@ def regions(request: pytest.FixtureRequest) -> Regions:
 
 
 def _show_guarantees(terminal: Any, said: list[list[Any]]) -> None:
-    from harness.checkers import regions, rollout
+    from harness.checkers.regions import pattern
+    from harness.checkers.rollouts import multiregion
     from harness.judging.tally import Said, table
 
     found = [Said(*each) for each in said]
-    families = (("multiregion deployments", rollout.GUARANTEES), ("stores over regions", regions.GUARANTEES))
+    families = (("multiregion deployments", multiregion.GUARANTEES), ("stores over regions", pattern.GUARANTEES))
     for title, promises in families:
         if any(each.row in promises for each in found):
             terminal.section(f"guarantees of {title}")

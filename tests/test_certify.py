@@ -25,7 +25,7 @@ from harness.errors import UsageError
 from harness.kernels import objects
 from harness.kernels.calls import Decision
 from harness.kernels.models import Effect
-from harness.kernels.txn_columns import Evidence
+from harness.kernels.transactions.columns import Evidence
 from harness.model.columns import NEVER
 from harness.model.history import History
 from harness.model.op import INFO, INVOKE, OK, Op
@@ -65,7 +65,8 @@ def test_every_model_of_rift_check_that_judges_data_has_a_family() -> None:
 def classes_of_checkers() -> set[str]:
     """The checkers of ``harness.checkers``: classes with a ``check``."""
     folder = Path(importlib.import_module(CHECKERS).__file__ or "").parent
-    modules = [importlib.import_module(f"{CHECKERS}.{path.stem}") for path in folder.glob("[!_]*.py")]
+    names = [".".join(path.relative_to(folder).with_suffix("").parts) for path in folder.rglob("[!_]*.py")]
+    modules = [importlib.import_module(f"{CHECKERS}.{name}") for name in names]
     return {
         name
         for module in modules
@@ -167,79 +168,81 @@ def reads_anything(real: Any) -> Any:
 
 NO_ROWS = np.empty(0, np.int64)
 BLINDED: list[tuple[str, str, Wrong]] = [
-    ("register", f"{CHECKERS}.linearizable:decide_all", all_true),
-    ("register", f"{CHECKERS}.linearizable:columns_of", info_is_fail),
-    ("register", f"{CHECKERS}.linearizable:calls_by_key", off_by_one),
-    ("register", f"{KERNELS}.zones:np.searchsorted", lambda real: lambda a, v: real(a, v) * 0),
-    ("cas-register", f"{CHECKERS}.linearizable:decide_all", all_true),
-    ("cas-register", f"{CHECKERS}.linearizable:columns_of", info_is_fail),
+    ("register", f"{CHECKERS}.objects.linearizable:decide_all", all_true),
+    ("register", f"{CHECKERS}.objects.linearizable:columns_of", info_is_fail),
+    ("register", f"{CHECKERS}.objects.linearizable:calls_by_key", off_by_one),
+    ("register", f"{KERNELS}.linear.zones:np.searchsorted", lambda real: lambda a, v: real(a, v) * 0),
+    ("cas-register", f"{CHECKERS}.objects.linearizable:decide_all", all_true),
+    ("cas-register", f"{CHECKERS}.objects.linearizable:columns_of", info_is_fail),
     ("mutex", f"{KERNELS}.models:MODELS.mutex", always(Effect())),
     ("counter", f"{KERNELS}.objects:OBJECTS.counter", reads_anything),
     ("set", f"{KERNELS}.objects:OBJECTS.set", no_removal),
     ("fifo-queue", f"{KERNELS}.objects:OBJECTS.fifo-queue", no_order),
-    ("unordered-queue", f"{CHECKERS}.linearizable:decide_objects", all_true),
+    ("unordered-queue", f"{CHECKERS}.objects.linearizable:decide_objects", all_true),
     ("kv-append", f"{KERNELS}.objects:OBJECTS.kv-append", reads_anything),
     ("multi-register", f"{KERNELS}.objects:OBJECTS.multi-register", reads_anything),
-    ("set-full", f"{CHECKERS}.set:_missed", always([])),
-    ("set-full", f"{CHECKERS}.set:_unexpected", always([])),
-    ("bank", f"{CHECKERS}.bank:Bank._judged", without("negative-balance")),
-    ("unique-ids", f"{CHECKERS}.unique_ids:freeze", lambda _: str),
-    ("total-queue", f"{CHECKERS}.total_queue:_odd", always([])),
-    ("total-queue", f"{CHECKERS}.total_queue:_excuse", always("")),
-    ("log", f"{CHECKERS}.log:_gaps", always(())),
-    ("log", f"{CHECKERS}.log:_phantoms", always(())),
-    ("counter-bounds", f"{CHECKERS}.counter:_went_back", always(())),
-    ("counter-bounds", f"{CHECKERS}.counter:_Sum.before", lambda real: lambda self, index: real(self, index - 3)),
-    ("pn-counter", f"{CHECKERS}.crdt:_reachable", always(1)),
-    ("g-set", f"{CHECKERS}.crdt:_members", without("lost")),
-    ("or-set", f"{CHECKERS}.crdt:_must_be_gone", always(None)),
-    ("or-set", f"{CHECKERS}.crdt:_must_be_there", lambda _: lambda element: next(iter(element.adds), None)),
-    ("convergence", f"{CHECKERS}.convergence:_unsure", always(set())),
-    ("convergence", f"{CHECKERS}.convergence:_differing", always((None, False))),
-    ("last-write-wins", f"{CHECKERS}.last_write_wins:_diverged", always(())),
-    ("last-write-wins", f"{CHECKERS}.last_write_wins:_there_ns", lambda _: lambda every: dict.fromkeys(range(99), 0)),
-    ("long-fork", f"{CHECKERS}.long_fork:_forks", always(())),
-    ("staleness", f"{CHECKERS}.staleness:_known", lambda real: lambda every: {
+    ("set-full", f"{CHECKERS}.objects.set:_missed", always([])),
+    ("set-full", f"{CHECKERS}.objects.set:_unexpected", always([])),
+    ("bank", f"{CHECKERS}.transactions.bank:Bank._judged", without("negative-balance")),
+    ("unique-ids", f"{CHECKERS}.objects.unique_ids:freeze", lambda _: str),
+    ("total-queue", f"{CHECKERS}.objects.total_queue:_odd", always([])),
+    ("total-queue", f"{CHECKERS}.objects.total_queue:_excuse", always("")),
+    ("log", f"{CHECKERS}.objects.log:_gaps", always(())),
+    ("log", f"{CHECKERS}.objects.log:_phantoms", always(())),
+    ("counter-bounds", f"{CHECKERS}.objects.counter:_went_back", always(())),
+    ("counter-bounds", f"{CHECKERS}.objects.counter:_Sum.before", lambda real: lambda self, at: real(self, at - 3)),
+    ("pn-counter", f"{CHECKERS}.replicas.crdt:_reachable", always(1)),
+    ("g-set", f"{CHECKERS}.replicas.crdt:_members", without("lost")),
+    ("or-set", f"{CHECKERS}.replicas.crdt:_must_be_gone", always(None)),
+    ("or-set", f"{CHECKERS}.replicas.crdt:_must_be_there", lambda _: lambda element: next(iter(element.adds), None)),
+    ("convergence", f"{CHECKERS}.replicas.convergence:_unsure", always(set())),
+    ("convergence", f"{CHECKERS}.replicas.convergence:_differing", always((None, False))),
+    ("last-write-wins", f"{CHECKERS}.replicas.last_write_wins:_diverged", always(())),
+    ("last-write-wins", f"{CHECKERS}.replicas.last_write_wins:_there_ns", always(dict.fromkeys(range(99), 0))),
+    ("long-fork", f"{CHECKERS}.transactions.long_fork:_forks", always(())),
+    ("staleness", f"{CHECKERS}.replicas.staleness:_known", lambda real: lambda every: {
         at: known._replace(since=known.write.start_index, since_ns=known.write.start_ns)
         for at, known in real(every).items()
     }),
-    ("sessions", f"{CHECKERS}.sessions:demanded", lambda real: lambda found: (
+    ("sessions", f"{CHECKERS}.replicas.sessions:demanded", lambda real: lambda found: (
         each for each in real(found) if each.by != "monotonic-reads"
     )),
-    ("pram", f"{CHECKERS}.pram:_judged", always(None)),
-    ("causal", f"{CHECKERS}.causal:_cyclic", always(())),
-    ("causal", f"{CHECKERS}.causal:_judged", always(())),
-    ("causal-convergence", f"{CHECKERS}.causal:_conflicting", always(())),
-    ("rpo", f"{CHECKERS}.rpo:_lost", always(None)),
-    ("rpo", f"{CHECKERS}.rpo:_reordered", lambda real: lambda story, writers: real(
+    ("pram", f"{CHECKERS}.replicas.pram:_judged", always(None)),
+    ("causal", f"{CHECKERS}.replicas.causal:_cyclic", always(())),
+    ("causal", f"{CHECKERS}.replicas.causal:_judged", always(())),
+    ("causal-convergence", f"{CHECKERS}.replicas.causal:_conflicting", always(())),
+    ("rpo", f"{CHECKERS}.failovers.rpo:_lost", always(None)),
+    ("rpo", f"{CHECKERS}.failovers.rpo:_reordered", lambda real: lambda story, writers: real(
         dataclasses.replace(story, finals=story.finals[:1]), writers
     )),
-    ("rpo", f"{CHECKERS}.rpo:_back_again", always(())),
-    ("rpo", f"{CHECKERS}.fates:rest", lambda real: lambda history, updates: real(history, updates)._replace(cause="")),
-    ("rpo", f"{CHECKERS}.fates:unready", always({})),
-    ("rpo", f"{CHECKERS}.fates:final_reads", lambda _: lambda reads, *_: list(reads)),
-    ("rto", f"{CHECKERS}.outage:_waited_out", lambda _: lambda operations, period, whole: whole),
-    ("rto", f"{CHECKERS}.outage:_last_error_ns", lambda _: lambda seen, begin: seen[begin].start_ns),
-    ("rto", f"{CHECKERS}.rto:_until_ns", lambda _: lambda history, fault: history.end_ns + 1),
-    ("rto", f"{CHECKERS}.outage:_first_success", lambda _: lambda seen, since_ns: min(
+    ("rpo", f"{CHECKERS}.failovers.rpo:_back_again", always(())),
+    ("rpo", f"{CHECKERS}.failovers.fates:rest", lambda real: lambda *given: real(*given)._replace(cause="")),
+    ("rpo", f"{CHECKERS}.failovers.fates:unready", always({})),
+    ("rpo", f"{CHECKERS}.failovers.fates:final_reads", lambda _: lambda reads, *_: list(reads)),
+    ("rto", f"{CHECKERS}.failovers.outage:_waited_out", lambda _: lambda operations, period, whole: whole),
+    ("rto", f"{CHECKERS}.failovers.outage:_last_error_ns", lambda _: lambda seen, begin: seen[begin].start_ns),
+    ("rto", f"{CHECKERS}.failovers.rto:_until_ns", lambda _: lambda history, fault: history.end_ns + 1),
+    ("rto", f"{CHECKERS}.failovers.outage:_first_success", lambda _: lambda seen, since_ns: min(
         (op for op in seen if op.type == OK and op.end_ns >= since_ns), key=lambda op: op.end_ns, default=None
     )),
-    ("split-brain", f"{CHECKERS}.split_brain:FAILOVERS", lambda _: 3),
-    ("split-brain", f"{CHECKERS}.split_brain:_left_over", always(())),
-    ("split-brain", f"{CHECKERS}.split_brain:_chain", always(None)),
-    ("split-brain", f"{CHECKERS}.split_brain:_periods", always([(0, 1 << 62)])),
-    ("list-append", f"{CHECKERS}.transactions:cycles", always([])),
-    ("list-append", f"{CHECKERS}.transactions:list_dependencies",
+    ("split-brain", f"{CHECKERS}.failovers.split_brain:FAILOVERS", lambda _: 3),
+    ("split-brain", f"{CHECKERS}.failovers.split_brain:_left_over", always(())),
+    ("split-brain", f"{CHECKERS}.failovers.split_brain:_chain", always(None)),
+    ("split-brain", f"{CHECKERS}.failovers.split_brain:_periods", always([(0, 1 << 62)])),
+    ("list-append", f"{CHECKERS}.transactions.isolation:cycles", always([])),
+    ("list-append", f"{CHECKERS}.transactions.isolation:list_dependencies",
      lambda real: lambda ops: (*real(ops)[:2], Evidence())),
-    ("list-append", f"{KERNELS}.txn_cycles:realtime_edges", hasty),
-    ("rollout", f"{KERNELS}.waves:illegal", always(NO_ROWS)),
-    ("rollout", f"{KERNELS}.waves:_undone", always((NO_ROWS, NO_ROWS, NO_ROWS))),
-    ("rollout", f"{KERNELS}.waves:Waves.goes_back", lambda _: property(lambda self: self.entered("rolled-back"))),
-    ("rollout", f"{CHECKERS}.waves:Waves", lambda real: lambda log, plan: real(
+    ("list-append", f"{KERNELS}.transactions.cycles:realtime_edges", hasty),
+    ("rollout", f"{KERNELS}.rollouts.waves:illegal", always(NO_ROWS)),
+    ("rollout", f"{KERNELS}.rollouts.waves:_undone", always((NO_ROWS, NO_ROWS, NO_ROWS))),
+    ("rollout", f"{KERNELS}.rollouts.waves:Waves.goes_back", lambda _: property(
+        lambda waves: waves.entered("rolled-back")
+    )),
+    ("rollout", f"{CHECKERS}.rollouts.waves:Waves", lambda real: lambda log, plan: real(
         log, dataclasses.replace(plan, clock_skew_ns=0)
     )),
-    ("rw-register", f"{CHECKERS}.transactions:cycles", always([])),
-    ("rw-register", f"{KERNELS}.txn_cycles:realtime_edges", hasty),
+    ("rw-register", f"{CHECKERS}.transactions.isolation:cycles", always([])),
+    ("rw-register", f"{KERNELS}.transactions.cycles:realtime_edges", hasty),
 ]  # fmt: skip
 """By family: a part of its checker (``module:name``), and something wrong in its place."""
 
@@ -290,7 +293,7 @@ def test_there_is_a_wrong_checker_for_every_family() -> None:
 
 
 def test_a_checker_that_crashes_is_a_disagreement(monkeypatch: pytest.MonkeyPatch) -> None:
-    put(monkeypatch, f"{CHECKERS}.pram:_places", lambda _: lambda found: 1 // 0)
+    put(monkeypatch, f"{CHECKERS}.replicas.pram:_places", lambda _: lambda found: 1 // 0)
     report = certified("pram", count=40, kinds=("oracle",))
     assert report.exit_code == 1
     assert "ZeroDivisionError" in table.as_text(report)
@@ -300,9 +303,9 @@ def test_a_verdict_that_depends_on_names_breaks_a_law(monkeypatch: pytest.Monkey
     def by_number(real: Callable[..., Any]) -> Callable[..., Any]:
         return lambda view, *args: real(view, *args) if view.now < 1_000 else None
 
-    put(monkeypatch, f"{CHECKERS}.pram:_judged", by_number)
+    put(monkeypatch, f"{CHECKERS}.replicas.pram:_judged", by_number)
     assert certified("pram", kinds=("laws",)).exit_code == 0, "nothing depends on names yet"
-    put(monkeypatch, f"{CHECKERS}.pram:accesses", lambda real: lambda history, initial: real(
+    put(monkeypatch, f"{CHECKERS}.replicas.pram:accesses", lambda real: lambda history, initial: real(
         History(op for op in history if op.process < 100), initial
     ))  # fmt: skip
     report = certified("pram", kinds=("laws",))
@@ -332,7 +335,7 @@ def test_histories_of_one_kind_certify_nothing(expected: Expected) -> None:
 
 def test_a_checker_that_leaves_everything_open_is_not_certified(monkeypatch: pytest.MonkeyPatch) -> None:
     unsure = msgspec.structs.replace(VERDICT, valid=Valid.UNKNOWN)
-    put(monkeypatch, f"{CHECKERS}.pram:verdict_of", always(unsure))
+    put(monkeypatch, f"{CHECKERS}.replicas.pram:verdict_of", always(unsure))
     report = certified("pram", kinds=("oracle",))
     assert report.exit_code == 2
     assert "left undecided that the oracle decides" in table.as_text(report)
@@ -344,7 +347,7 @@ def test_a_checker_that_leaves_everything_open_is_not_certified(monkeypatch: pyt
 def test_a_disagreement_is_small_and_can_be_judged_with_rift_check(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    put(monkeypatch, f"{CHECKERS}.pram:_judged", always(None))
+    put(monkeypatch, f"{CHECKERS}.replicas.pram:_judged", always(None))
     report = certified("pram")
     (found, *_) = sorted((each for row in report.rows for each in row.disagreements), key=lambda d: len(d.events))
     assert len(History(found.events).operations) <= 4, "a write, and two reads that contradict each other"

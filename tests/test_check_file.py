@@ -371,7 +371,7 @@ def test_a_small_check_loads_no_heavy_library(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     loaded = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines()}
-    assert {"numpy", "harness.kernels.columnwise"} <= loaded
+    assert {"numpy", "harness.kernels.linear.columnwise"} <= loaded
     assert not loaded & {"numba", "scipy", "pandas", "pyarrow", "httpx", "yaml", "harness.contracts"}
 
 

@@ -7,15 +7,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from harness.checkers.assumptions import Assumptions
-from harness.checkers.attested import Attested
-from harness.checkers.availability import Availability
-from harness.checkers.errors import Errors
+from harness.checkers.every_run.assumptions import Assumptions
+from harness.checkers.every_run.attested import Attested
+from harness.checkers.every_run.availability import Availability
+from harness.checkers.every_run.errors import Errors
+from harness.checkers.every_run.recovery import Recovery
+from harness.checkers.every_run.stats import Stats
 from harness.checkers.judge import judge
-from harness.checkers.linearizable import Linearizable
-from harness.checkers.recovery import Recovery
-from harness.checkers.set import SetFull
-from harness.checkers.stats import Stats
+from harness.checkers.objects.linearizable import Linearizable
+from harness.checkers.objects.set import SetFull
 from harness.model.clock import NS_PER_S
 from harness.model.history import History
 from harness.model.op import INFO, INVOKE, OK, Op

@@ -8,14 +8,14 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-CODE = "from harness.kernels.compiling import fast; from harness.kernels.supply import only_looks; "
+CODE = "from harness.kernels.compiling import fast; from harness.kernels.linear.supply import only_looks; "
 CODE += "import harness; print(harness.__file__); print(fast(only_looks)(3, 3), fast(only_looks)(3, 4))"
 
 
 def sealed_package(site: Path) -> Path:
     """A copy of the package that cannot keep compiled code beside itself, not even for root: a file is in the way."""
     shutil.copytree(ROOT / "harness", site / "harness", ignore=shutil.ignore_patterns("__pycache__", "_carried"))
-    (site / "harness" / "kernels" / "__pycache__").write_text("in the way", encoding="utf-8")
+    (site / "harness" / "kernels" / "linear" / "__pycache__").write_text("in the way", encoding="utf-8")
     return site
 
 
@@ -35,4 +35,4 @@ def test_a_read_only_package_keeps_compiled_code_in_the_users_cache(tmp_path: Pa
 
 def test_without_any_folder_to_write_to_kernels_still_run(tmp_path: Path) -> None:
     site = sealed_package(tmp_path / "site")
-    compiled_in(site, str(site / "harness" / "kernels" / "__pycache__" / "no-folder"))
+    compiled_in(site, str(site / "harness" / "kernels" / "linear" / "__pycache__" / "no-folder"))

@@ -13,8 +13,8 @@ import msgspec
 import pytest
 
 from harness import registry, store
-from harness.checkers.rpo import Rpo
-from harness.checkers.rto import Rto
+from harness.checkers.failovers.rpo import Rpo
+from harness.checkers.failovers.rto import Rto
 from harness.commands import _serve
 from harness.contracts import Shape
 from harness.drills import figures, repeated

@@ -18,9 +18,9 @@ import pytest
 
 from harness.certify import folders
 from harness.checkers.apart import Stopped, apart
+from harness.checkers.every_run.stats import Stats
 from harness.checkers.judge import judge
-from harness.checkers.linearizable import Linearizable
-from harness.checkers.stats import Stats
+from harness.checkers.objects.linearizable import Linearizable
 from harness.judging import recorded
 from harness.model.history import History, Operation
 from harness.model.op import INFO, OK

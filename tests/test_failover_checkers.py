@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from harness.checkers.availability import Availability
-from harness.checkers.recovery import Recovery
-from harness.checkers.rpo import Rpo
-from harness.checkers.rto import Rto
-from harness.checkers.split_brain import SplitBrain
+from harness.checkers.every_run.availability import Availability
+from harness.checkers.every_run.recovery import Recovery
+from harness.checkers.failovers.rpo import Rpo
+from harness.checkers.failovers.rto import Rto
+from harness.checkers.failovers.split_brain import SplitBrain
 from harness.model.claims import Objectives
 from harness.model.clock import NS_PER_S
 from harness.model.history import STALLED, History

@@ -18,13 +18,13 @@ from hypothesis import strategies as st
 
 from harness import formats
 from harness.certify import txn_random
-from harness.checkers import txn_read
-from harness.checkers.txn_read import micro_ops, micro_ops_of, transactions_of
+from harness.checkers.transactions import reading as txn_read
+from harness.checkers.transactions.reading import micro_ops, micro_ops_of, transactions_of
 from harness.errors import UsageError
 from harness.formats import arrow, jepsen_edn, json_lines
 from harness.formats._scanner import Scanner
 from harness.formats._tape import Tape
-from harness.kernels.txn_columns import READ, UNKNOWN, MicroOps
+from harness.kernels.transactions.columns import READ, UNKNOWN, MicroOps
 from tests.test_formats import EXAMPLES, PLAIN, documents, mutated, outcome
 
 FUZZ = settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)

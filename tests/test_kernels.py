@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.checkers.linearizable import Linearizable
-from harness.kernels import decide as choice
+from harness.checkers.objects.linearizable import Linearizable
 from harness.kernels.calls import ANY, KEEP, NEVER, Budget, Call, CallColumns, Decision, but, call_columns, fits
 from harness.kernels.compiling import fast
-from harness.kernels.decide import decide_calls
-from harness.kernels.excerpt import excerpt
-from harness.kernels.linearize import decide
+from harness.kernels.linear import decide as choice
+from harness.kernels.linear.decide import decide_calls
+from harness.kernels.linear.excerpt import excerpt
+from harness.kernels.linear.linearize import decide
+from harness.kernels.linear.windowed import decide_windowed
+from harness.kernels.linear.zones import decide_zones, has_zones
 from harness.kernels.memory import resident_bytes
-from harness.kernels.windowed import decide_windowed
-from harness.kernels.zones import decide_zones, has_zones
 from harness.model.columns import columns_of
 from harness.model.history import History
 from harness.model.verdict import Valid
@@ -265,17 +265,17 @@ def test_over_budget_the_prefix_is_told(monkeypatch: pytest.MonkeyPatch) -> None
     assert 0 < found.decided_to < int(calls.start[-1])
     by_time = decide_windowed(calls, fast, Budget(deadline_s=0.0))
     assert by_time.valid is not False
-    monkeypatch.setattr("harness.kernels.windowed._SLICE", 100)
+    monkeypatch.setattr("harness.kernels.linear.windowed._SLICE", 100)
     no_memory = decide_windowed(calls, fast, Budget(memory_mb=0))
     assert (no_memory.valid, no_memory.limit[:12]) == (None, "memory limit")
 
 
 def test_memory_is_what_the_process_really_grew_by(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = call_columns(true_register(1, 3_000, 20, 5))
-    monkeypatch.setattr("harness.kernels.windowed._SLICE", 100)
+    monkeypatch.setattr("harness.kernels.linear.windowed._SLICE", 100)
     assert decide_windowed(calls, fast, Budget(memory_mb=64)).valid is True
     held = iter([1 << 30, *[(1 << 30) + (65 << 20)] * 100])
-    monkeypatch.setattr("harness.kernels.windowed.resident_bytes", lambda: next(held))
+    monkeypatch.setattr("harness.kernels.linear.windowed.resident_bytes", lambda: next(held))
     found = decide_windowed(calls, fast, Budget(memory_mb=64))
     assert (found.valid, found.limit[:21]) == (None, "memory limit of 64 MB")
 
@@ -291,13 +291,13 @@ def test_resident_memory_follows_what_is_held() -> None:
 
 def test_a_zone_kernel_without_backward_zones_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     real = np.searchsorted
-    monkeypatch.setattr("harness.kernels.zones.np.searchsorted", lambda a, v: real(a, v) * 0)
+    monkeypatch.setattr("harness.kernels.linear.zones.np.searchsorted", lambda a, v: real(a, v) * 0)
     with pytest.raises(AssertionError):
         agree(2, 3_000, plainly)
 
 
 def test_a_search_that_drops_too_much_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.kernels.window_room.dominates", lambda *_: True)
+    monkeypatch.setattr("harness.kernels.linear.window_room.dominates", lambda *_: True)
     with pytest.raises(AssertionError):
         agree(2, 3_000, plainly)
 

@@ -12,11 +12,11 @@ import pytest
 
 from harness.certify.families.cas_register import FAMILY
 from harness.certify.oracles import orders as oracle
-from harness.checkers.linearizable import Linearizable
-from harness.checkers.register_story import SHOWN
-from harness.kernels.linearize import ANY, KEEP, NEVER, Budget, Call, decide
+from harness.checkers.objects.linearizable import Linearizable
+from harness.checkers.objects.register_story import SHOWN
+from harness.kernels.linear.linearize import ANY, KEEP, NEVER, Budget, Call, decide
+from harness.kernels.linear.reduce import reduced
 from harness.kernels.models import Effect, cas_register, compiled
-from harness.kernels.reduce import reduced
 from harness.model.history import History, Operation
 from harness.model.op import FAIL, INFO, INVOKE, OK, Op
 from harness.model.verdict import Valid, Verdict

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from bench.checkers import register
-from harness.kernels import local, windowed
 from harness.kernels.calls import COLUMNS_NEVER, Budget, Call, CallColumns, Decision, call_columns
 from harness.kernels.compiling import fast
-from harness.kernels.local import fails_locally
-from harness.kernels.windowed import decide_windowed
+from harness.kernels.linear import local, windowed
+from harness.kernels.linear.local import fails_locally
+from harness.kernels.linear.windowed import decide_windowed
 from tests.test_kernels import random_calls, some_order
 
 
@@ -69,7 +69,7 @@ def test_looking_at_stretches_changes_no_verdict(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_stale_read_behind_a_crowd_is_found() -> None:
-    from harness.checkers.linearizable import Linearizable
+    from harness.checkers.objects.linearizable import Linearizable
 
     history = register(3000, 50, 5, stale=True)
     verdict = Linearizable("cas-register", time_limit_s=60, memory_mb=300).check_columns(history)

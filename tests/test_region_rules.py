@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from harness.checkers.regions import GUARANTEES, Guarantee, all_guarantees, unsupported_by
+from harness.checkers.regions.pattern import GUARANTEES, Guarantee, all_guarantees, unsupported_by
 from harness.model.history import History
 from harness.model.op import FAIL, INFO, INVOKE, NEMESIS, OK, Op
 from harness.model.regions import JUDGE, SUBJECT

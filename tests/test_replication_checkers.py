@@ -8,16 +8,16 @@ import msgspec
 import pytest
 
 from harness.certify import tape
-from harness.checkers.bank import Bank
-from harness.checkers.convergence import Convergence
-from harness.checkers.counter import Counter
-from harness.checkers.crdt import GSet, OrSet, PnCounter
-from harness.checkers.last_write_wins import LastWriteWins
-from harness.checkers.log import Log
-from harness.checkers.long_fork import LongFork
-from harness.checkers.set import SetFull
-from harness.checkers.total_queue import TotalQueue
-from harness.checkers.unique_ids import UniqueIds
+from harness.checkers.objects.counter import Counter
+from harness.checkers.objects.log import Log
+from harness.checkers.objects.set import SetFull
+from harness.checkers.objects.total_queue import TotalQueue
+from harness.checkers.objects.unique_ids import UniqueIds
+from harness.checkers.replicas.convergence import Convergence
+from harness.checkers.replicas.crdt import GSet, OrSet, PnCounter
+from harness.checkers.replicas.last_write_wins import LastWriteWins
+from harness.checkers.transactions.bank import Bank
+from harness.checkers.transactions.long_fork import LongFork
 from harness.contracts import Checker
 from harness.model.history import History
 from harness.model.op import FAIL, INFO, INVOKE, NEMESIS, OK, Op

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from harness.checkers.rollout import GUARANTEES, Guarantee, all_guarantees, unsupported_by
-from harness.checkers.rollout_rules import rules
+from harness.checkers.rollouts.multiregion import GUARANTEES, Guarantee, all_guarantees, unsupported_by
+from harness.checkers.rollouts.rules import rules
 from harness.errors import Unsure
 from harness.model.history import History
 from harness.model.op import INFO, INVOKE, OK, Op

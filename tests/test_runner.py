@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from harness.checkers.errors import Errors
+from harness.checkers.every_run.errors import Errors
 from harness.errors import Refused, StoreError, Unsure
 from harness.generators import clients, delay, limit, phases, sleep, time_limit
 from harness.journal import Journal, read_journal

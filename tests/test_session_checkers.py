@@ -11,10 +11,10 @@ import pytest
 from harness.certify.laws import changed
 from harness.certify.systems import replicas
 from harness.certify.tape import Tape
-from harness.checkers.causal import Causal
-from harness.checkers.pram import Pram
-from harness.checkers.sessions import GUARANTEES, MR, MW, RYW, WFR, Sessions
-from harness.checkers.staleness import Staleness
+from harness.checkers.replicas.causal import Causal
+from harness.checkers.replicas.pram import Pram
+from harness.checkers.replicas.sessions import GUARANTEES, MR, MW, RYW, WFR, Sessions
+from harness.checkers.replicas.staleness import Staleness
 from harness.contracts import Checker
 from harness.kernels.orders import components
 from harness.model.history import History

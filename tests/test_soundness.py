@@ -12,8 +12,8 @@ import msgspec
 import pytest
 
 from harness import registry, store
-from harness.checkers.recovery import Recovery
-from harness.checkers.stats import Stats
+from harness.checkers.every_run.recovery import Recovery
+from harness.checkers.every_run.stats import Stats
 from harness.errors import Refused, StoreError, TestbedError, Unsure, UsageError
 from harness.generators import clients, limit, stagger, time_limit
 from harness.journal import Journal, read_journal

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.checkers.rollout import GUARANTEES
+from harness.checkers.rollouts.multiregion import GUARANTEES
 from harness.judging.tally import Said, table, unjudged
 
 PROMISES = {"NOM-6": "at most max_parallel regions run at once", "NOM-8": "all become successful"}

@@ -14,12 +14,20 @@ import pytest
 from harness.certify.systems import database
 from harness.certify.txn_anomalies import LISTS, REGISTERS
 from harness.certify.txn_notation import transactions
-from harness.checkers.transactions import Transactions
-from harness.checkers.txn_models import ALIASES, RULED_OUT_BY, WEAKER, forbidden, order_needed, violated, weakest
-from harness.checkers.txn_read import micro_ops
-from harness.kernels import txn_graph
-from harness.kernels.txn_graph import bridged, components
-from harness.kernels.txn_zones import covers
+from harness.checkers.transactions.isolation import Transactions
+from harness.checkers.transactions.models import (
+    ALIASES,
+    RULED_OUT_BY,
+    WEAKER,
+    forbidden,
+    order_needed,
+    violated,
+    weakest,
+)
+from harness.checkers.transactions.reading import micro_ops
+from harness.kernels.transactions import graph as txn_graph
+from harness.kernels.transactions.graph import bridged, components
+from harness.kernels.transactions.zones import covers
 from harness.model.history import History
 from harness.model.op import INVOKE, OK, Op
 from harness.model.verdict import Valid, Verdict
@@ -354,6 +362,6 @@ def test_readers_and_writers_of_a_crowded_version_share_a_virtual_node() -> None
 
 
 def test_importing_the_checkers_loads_no_heavy_library() -> None:
-    code = "import sys, harness.checkers.transactions; print('scipy' in sys.modules, 'numba' in sys.modules)"
+    code = "import sys, harness.checkers.transactions.isolation; print('scipy' in sys.modules, 'numba' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]

@@ -15,10 +15,10 @@ import msgspec
 import pytest
 import yaml
 
-from harness.checkers import waves
+from harness.checkers.rollouts import waves
 from harness.errors import UsageError
 from harness.formats import _wave_log as wave_log
-from harness.kernels import wave_versions
+from harness.kernels.rollouts import versions as wave_versions
 from harness.model.history import History
 from harness.model.op import INVOKE, OK, Op
 from harness.model.rollout import OBSERVE

@@ -50,7 +50,7 @@ def _named(module: str, name: str) -> Callable[[], Callable[..., Checker]]:
     return load
 
 
-_linearizable: Final = _named("linearizable", "Linearizable")
+_linearizable: Final = _named("objects.linearizable", "Linearizable")
 
 
 def _kernel(says: str, **fixed: Any) -> Judge:
@@ -76,42 +76,54 @@ MODELS: Final[dict[str, Judge]] = {
     "kv": _kernel(_KERNEL_SAYS["kv-append"], model="kv-append"),
     "queue": _kernel(_KERNEL_SAYS["unordered-queue"], model="unordered-queue"),
     "list-append": Judge(
-        _named("transactions", "Transactions"),
+        _named("transactions.isolation", "Transactions"),
         "transactions on lists: txn of [append k v], [r k list]",
         {"kind": "list-append"},
     ),
     "rw-register": Judge(
-        _named("transactions", "Transactions"),
+        _named("transactions.isolation", "Transactions"),
         "transactions on registers: txn of [w k v], [r k v]",
         {"kind": "rw-register"},
     ),
-    "sessions": Judge(_named("sessions", "Sessions"), "the four session guarantees: read, write, cas"),
+    "sessions": Judge(_named("replicas.sessions", "Sessions"), "the four session guarantees: read, write, cas"),
     **{
-        each: Judge(_named("sessions", "Sessions"), f"{each} within each client's session", {"guarantees": (each,)})
+        each: Judge(
+            _named("replicas.sessions", "Sessions"), f"{each} within each client's session", {"guarantees": (each,)}
+        )
         for each in _SESSION_GUARANTEES
     },
-    "pram": Judge(_named("pram", "Pram"), "each client's writes are seen in their order"),
-    "causal": Judge(_named("causal", "Causal"), "nobody sees an effect without its cause", {"convergent": False}),
-    "causal-convergence": Judge(
-        _named("causal", "Causal"), "causal, and replicas agree on the order of writes", {"convergent": True}
+    "pram": Judge(_named("replicas.pram", "Pram"), "each client's writes are seen in their order"),
+    "causal": Judge(
+        _named("replicas.causal", "Causal"), "nobody sees an effect without its cause", {"convergent": False}
     ),
-    "staleness": Judge(_named("staleness", "Staleness"), "reads are at most so old, in time or in versions"),
-    "convergence": Judge(_named("convergence", "Convergence"), "all places answer the same once everything is at rest"),
-    "last-write-wins": Judge(_named("last_write_wins", "LastWriteWins"), "the latest write is there in the end"),
-    "long-fork": Judge(_named("long_fork", "LongFork"), "no two reads saw two writes in opposite orders"),
-    "counter-bounds": Judge(_named("counter", "Counter"), "reads of a counter within what adds allow: add, read"),
-    "bank": Judge(_named("bank", "Bank"), "money moves, and its sum stays: transfer, read"),
-    "unique-ids": Judge(_named("unique_ids", "UniqueIds"), "no id is given twice: generate"),
-    "total-queue": Judge(_named("total_queue", "TotalQueue"), "what goes in comes out once: enqueue, dequeue, drain"),
-    "log": Judge(_named("log", "Log"), "a partitioned log as in Kafka: send, poll, txn"),
+    "causal-convergence": Judge(
+        _named("replicas.causal", "Causal"), "causal, and replicas agree on the order of writes", {"convergent": True}
+    ),
+    "staleness": Judge(_named("replicas.staleness", "Staleness"), "reads are at most so old, in time or in versions"),
+    "convergence": Judge(
+        _named("replicas.convergence", "Convergence"), "all places answer the same once everything is at rest"
+    ),
+    "last-write-wins": Judge(
+        _named("replicas.last_write_wins", "LastWriteWins"), "the latest write is there in the end"
+    ),
+    "long-fork": Judge(_named("transactions.long_fork", "LongFork"), "no two reads saw two writes in opposite orders"),
+    "counter-bounds": Judge(
+        _named("objects.counter", "Counter"), "reads of a counter within what adds allow: add, read"
+    ),
+    "bank": Judge(_named("transactions.bank", "Bank"), "money moves, and its sum stays: transfer, read"),
+    "unique-ids": Judge(_named("objects.unique_ids", "UniqueIds"), "no id is given twice: generate"),
+    "total-queue": Judge(
+        _named("objects.total_queue", "TotalQueue"), "what goes in comes out once: enqueue, dequeue, drain"
+    ),
+    "log": Judge(_named("objects.log", "Log"), "a partitioned log as in Kafka: send, poll, txn"),
     "set-full": Judge(
-        _named("set", "SetFull"),
+        _named("objects.set", "SetFull"),
         "no element lost, late or from nowhere: add, read (all elements)",
         verbs={"read": "members"},
     ),
-    "pn-counter": Judge(_named("crdt", "PnCounter"), "a counter that merges, once at rest: add n, read"),
-    "g-set": Judge(_named("crdt", "GSet"), "a set that only grows and merges, once at rest: add, read"),
-    "or-set": Judge(_named("crdt", "OrSet"), "a set in which adds win, once at rest: add, remove, read"),
+    "pn-counter": Judge(_named("replicas.crdt", "PnCounter"), "a counter that merges, once at rest: add n, read"),
+    "g-set": Judge(_named("replicas.crdt", "GSet"), "a set that only grows and merges, once at rest: add, read"),
+    "or-set": Judge(_named("replicas.crdt", "OrSet"), "a set in which adds win, once at rest: add, remove, read"),
 }
 
 ROLLOUT: Final = "rollout"
@@ -249,9 +261,9 @@ def _wrong(option: str, text: str, why: str) -> UsageError:
 
 
 def _consistency_models() -> Iterable[str]:
-    from harness.checkers import txn_models
+    from harness.checkers.transactions import models as consistency
 
-    return (*txn_models.WEAKER, *txn_models.ALIASES)
+    return (*consistency.WEAKER, *consistency.ALIASES)
 
 
 _CHOICES: Final[dict[str, Callable[[], Iterable[str]]]] = {

@@ -7,7 +7,7 @@ from time import perf_counter
 
 import msgspec
 
-from harness.checkers import waves
+from harness.checkers.rollouts import waves
 from harness.errors import UsageError
 from harness.formats import _wave_log as wave_log
 from harness.judging import recorded

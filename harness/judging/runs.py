@@ -8,14 +8,14 @@ from typing import Any, Final
 import msgspec
 
 from harness import store
-from harness.checkers.assumptions import Assumptions
-from harness.checkers.attested import Attested
-from harness.checkers.availability import Availability
-from harness.checkers.died import Died
-from harness.checkers.errors import Errors
+from harness.checkers.every_run.assumptions import Assumptions
+from harness.checkers.every_run.attested import Attested
+from harness.checkers.every_run.availability import Availability
+from harness.checkers.every_run.died import Died
+from harness.checkers.every_run.errors import Errors
+from harness.checkers.every_run.recovery import Recovery
+from harness.checkers.every_run.stats import Stats
 from harness.checkers.judge import LIMIT_S, judge, judge_together
-from harness.checkers.recovery import Recovery
-from harness.checkers.stats import Stats
 from harness.failovers import Measures
 from harness.model.claims import Objectives
 from harness.model.run import Run

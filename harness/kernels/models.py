@@ -2,7 +2,7 @@
 
 A model is one function from an operation to its :class:`Effect`, or None when the operation says nothing about
 the object (a read whose answer nobody saw). Registers, compare-and-set registers, mutexes and flags are all of
-this form, and the search in :mod:`harness.kernels.linearize` draws its speed from it. Adding a model is adding
+this form, and the search in :mod:`harness.kernels.linear.linearize` draws its speed from it. Adding a model is adding
 a function to ``MODELS``.
 """
 

@@ -1,6 +1,6 @@
 """The words of a rollout over regions: statuses, what a job asks for, and the changes that observers saw.
 
-The statuses and texts are Nomad's; ``harness.checkers.rollout`` judges by them. A plain log of another deployment tool
+The statuses and texts are Nomad's; ``harness.checkers.rollouts`` judges by them. A plain log of another deployment tool
 is read into the same words (``harness.formats.rollout_log``).
 """
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from harness import registry
-from harness.checkers.recovery import UNREADY
+from harness.checkers.every_run.recovery import UNREADY
 from harness.contracts import Target, Testbed
 from harness.errors import OperationError, RiftError
 from harness.failovers import HandsOver, Paced

@@ -297,7 +297,7 @@ class Play:
         await self.expect(row, says, None, seen, "report")
 
     async def judge(self, row: str, by: str, prefix: str = "", sessions: bool = False, **options: Any) -> None:
-        """Ask for a judgement of the data (``harness.checkers.region_judges``)."""
+        """Ask for a judgement of the data (``harness.checkers.regions.judges``)."""
         value = {"by": by, "prefix": prefix or self.id, "sessions": sessions, "options": options}
         await self.stage.note(JUDGE, row, value)
 

@@ -12,10 +12,10 @@ from typing import Final
 
 from msgspec import Struct
 
-from harness.checkers.fates import APPEND, ENTRIES
-from harness.checkers.rpo import Rpo
-from harness.checkers.rto import Rto
-from harness.checkers.split_brain import SplitBrain
+from harness.checkers.failovers.fates import APPEND, ENTRIES
+from harness.checkers.failovers.rpo import Rpo
+from harness.checkers.failovers.rto import Rto
+from harness.checkers.failovers.split_brain import SplitBrain
 from harness.contracts import Checker, Shape
 from harness.generators import Context, Generator, any_of, clients, delay, each_thread_from, phases, sleep, unfold
 from harness.generators.threads import OnThreads

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from harness.checkers.regions import all_guarantees
+from harness.checkers.regions.pattern import all_guarantees
 from harness.contracts import Workload
 from harness.scenarios import Stage
 from harness.workloads._driven import Driven

@@ -11,7 +11,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from harness.checkers.linearizable import Linearizable
+from harness.checkers.objects.linearizable import Linearizable
 from harness.contracts import Checker, Shape
 from harness.generators import Generator, clients, each_thread_from, unfold
 from harness.generators.draws import word

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from harness.checkers.rollout import GUARANTEES, all_guarantees, unsupported_by
+from harness.checkers.rollouts.multiregion import GUARANTEES, all_guarantees, unsupported_by
 from harness.contracts import Workload
 from harness.model.rollout import BLOCKED, FAIL_ALL, FAIL_LOCAL, PENDING, RUNNING
 from harness.model.seeds import Rng

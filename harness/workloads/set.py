@@ -6,7 +6,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from harness.checkers.set import SetFull
+from harness.checkers.objects.set import SetFull
 from harness.contracts import Checker, Shape
 from harness.generators import Generator, clients, each_thread, unfold
 from harness.generators.draws import below

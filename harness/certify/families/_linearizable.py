@@ -13,13 +13,13 @@ from harness.certify.oracles import orders
 from harness.certify.plants import scene
 from harness.certify.systems import store
 from harness.certify.tape import Answer, Choose, Did, scattered
-from harness.checkers.linearizable import Linearizable
+from harness.checkers.objects.linearizable import Linearizable
 from harness.kernels.calls import Budget, Call, CallColumns, Decision, call_columns
 from harness.kernels.compiling import fast
-from harness.kernels.linearize import decide
+from harness.kernels.linear.linearize import decide
+from harness.kernels.linear.windowed import decide_windowed
+from harness.kernels.linear.zones import decide_zones, has_zones
 from harness.kernels.models import MODELS, compiled
-from harness.kernels.windowed import decide_windowed
-from harness.kernels.zones import decide_zones, has_zones
 from harness.model.columns import columns_of
 from harness.model.history import History
 from harness.model.verdict import Valid, Verdict

@@ -16,7 +16,7 @@ from harness.certify.oracles import transactions as oracle
 from harness.certify.plants import mixed
 from harness.certify.systems import database
 from harness.certify.txn_notation import transactions
-from harness.checkers.transactions import Transactions
+from harness.checkers.transactions.isolation import Transactions
 from harness.model.history import History
 from harness.model.op import OK
 from harness.model.verdict import Valid, Verdict

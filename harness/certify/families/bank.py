@@ -13,7 +13,7 @@ from harness.certify.plants import spoiled
 from harness.certify.systems import store
 from harness.certify.systems.store import Deed
 from harness.certify.tape import Asked, scattered
-from harness.checkers.bank import Bank
+from harness.checkers.transactions.bank import Bank
 from harness.model.history import History
 from harness.model.op import FAIL, OK, Op
 

@@ -12,7 +12,7 @@ from harness.certify.oracles import orders
 from harness.certify.plants import scene
 from harness.certify.systems.store import Deed
 from harness.certify.tape import Asked, Did
-from harness.checkers.linearizable import Linearizable
+from harness.checkers.objects.linearizable import Linearizable
 from harness.model.history import History
 from harness.model.op import FAIL, INVOKE, Op
 

@@ -11,7 +11,7 @@ from harness.certify.oracles.sessions import causally
 from harness.certify.plants import scene
 from harness.certify.systems import replicas
 from harness.certify.tape import Did
-from harness.checkers.causal import Causal
+from harness.checkers.replicas.causal import Causal
 
 CHECK: Final = Causal().check
 _READ_1: Final = Did(1, "read", None, 1)

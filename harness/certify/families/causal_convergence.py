@@ -12,7 +12,7 @@ from harness.certify.oracles.sessions import causally
 from harness.certify.plants import scene
 from harness.certify.systems import replicas
 from harness.certify.tape import Did
-from harness.checkers.causal import Causal
+from harness.checkers.replicas.causal import Causal
 
 CHECK: Final = Causal(convergent=True).check
 _SIDES: Final = (WRITE_1, Did(1, "write", 2), Did(0, "read", None, 2), Did(1, "read", None, 1))

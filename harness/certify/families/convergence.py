@@ -12,7 +12,7 @@ from harness.certify.families import _registers as common
 from harness.certify.plants import scene
 from harness.certify.systems import replicas
 from harness.certify.tape import Asked, Did, scattered, settled
-from harness.checkers.convergence import Convergence
+from harness.checkers.replicas.convergence import Convergence
 from harness.model.history import NEVER_NS, History
 from harness.model.op import FAIL, INFO, INVOKE, OK, Op
 

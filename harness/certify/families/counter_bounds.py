@@ -14,7 +14,7 @@ from harness.certify.oracles.orders import linearizable
 from harness.certify.plants import scene
 from harness.certify.systems import store
 from harness.certify.tape import Did, scattered
-from harness.checkers.counter import Counter
+from harness.checkers.objects.counter import Counter
 from harness.model.history import History, Operation
 from harness.model.op import FAIL, OK
 

@@ -13,7 +13,7 @@ from harness.certify.plants import scene
 from harness.certify.systems import store
 from harness.certify.systems.store import Deed
 from harness.certify.tape import Asked, Did, scattered, settled
-from harness.checkers.crdt import GSet
+from harness.checkers.replicas.crdt import GSet
 from harness.model.history import NEVER_NS, History
 from harness.model.op import FAIL, INVOKE, OK, Op
 

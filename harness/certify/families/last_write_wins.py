@@ -17,7 +17,7 @@ from harness.certify.plants import scene
 from harness.certify.systems import replicas, store
 from harness.certify.systems.store import Deed
 from harness.certify.tape import Asked, Did, settled
-from harness.checkers.last_write_wins import LastWriteWins
+from harness.checkers.replicas.last_write_wins import LastWriteWins
 from harness.model.history import NEVER_NS, History, Operation
 from harness.model.op import FAIL, OK
 

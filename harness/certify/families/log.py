@@ -12,7 +12,7 @@ from harness.certify.plants import answered, scene
 from harness.certify.systems import store
 from harness.certify.systems.store import Deed
 from harness.certify.tape import Did
-from harness.checkers.log import Log
+from harness.checkers.objects.log import Log
 from harness.model.history import History, Operation
 from harness.model.op import FAIL, OK
 

@@ -15,7 +15,7 @@ from harness.certify.plants import scene
 from harness.certify.systems import store
 from harness.certify.systems.store import Deed
 from harness.certify.tape import Asked, Did, scattered
-from harness.checkers.long_fork import LongFork
+from harness.checkers.transactions.long_fork import LongFork
 from harness.model.history import History
 from harness.model.op import OK, Op
 

@@ -14,7 +14,7 @@ from harness.certify.plants import scene
 from harness.certify.systems import store
 from harness.certify.systems.store import Deed
 from harness.certify.tape import Asked, Did, scattered, settled
-from harness.checkers.crdt import OrSet
+from harness.checkers.replicas.crdt import OrSet
 from harness.model.history import NEVER_NS, History, Operation
 from harness.model.op import FAIL, INFO, OK, Op
 

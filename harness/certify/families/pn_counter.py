@@ -13,7 +13,7 @@ from harness.certify.plants import spoiled
 from harness.certify.systems import store
 from harness.certify.systems.store import Deed
 from harness.certify.tape import Asked, scattered, settled
-from harness.checkers.crdt import PnCounter
+from harness.checkers.replicas.crdt import PnCounter
 from harness.model.history import NEVER_NS, History
 from harness.model.op import FAIL, INFO, OK, Op
 

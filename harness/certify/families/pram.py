@@ -11,7 +11,7 @@ from harness.certify.oracles.sessions import pram_holds
 from harness.certify.plants import scene
 from harness.certify.systems import replicas
 from harness.certify.tape import Did
-from harness.checkers.pram import Pram
+from harness.checkers.replicas.pram import Pram
 
 CHECK: Final = Pram().check
 _OTHER: Final = Did(2, "write", 5)

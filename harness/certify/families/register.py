@@ -13,7 +13,7 @@ from harness.certify.families.cas_register import answer
 from harness.certify.oracles import orders
 from harness.certify.systems.store import Deed
 from harness.certify.tape import Asked
-from harness.checkers.linearizable import Linearizable
+from harness.checkers.objects.linearizable import Linearizable
 from harness.model.history import History
 
 

@@ -9,8 +9,8 @@ from typing import Any, Final
 from harness.certify.contract import Change, Expected, Family, Oracle, Question, System
 from harness.certify.oracles import releases, rollouts
 from harness.certify.systems.releases import PLAN, REGIONS, Deployer, Event, recorded, released
-from harness.checkers import waves
 from harness.checkers.guarantees import remembering
+from harness.checkers.rollouts import waves
 from harness.formats import _wave_log as wave_log
 from harness.model.history import History
 from harness.model.verdict import Valid, Verdict

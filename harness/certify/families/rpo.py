@@ -11,7 +11,7 @@ from harness.certify.families import _drills as common
 from harness.certify.oracles.fates import Fates, fates, healed, wrongs
 from harness.certify.systems import failover
 from harness.certify.tape import Asked, Did
-from harness.checkers.rpo import Rpo
+from harness.checkers.failovers.rpo import Rpo
 from harness.model.clock import NS_PER_S
 from harness.model.history import History, Operation
 from harness.model.op import FAIL

@@ -14,7 +14,7 @@ from harness.certify.families import _drills as common
 from harness.certify.oracles.outages import SECOND, cut_off, groups, seen
 from harness.certify.systems import outages
 from harness.certify.systems.outages import HUNG, REFUSED, SERVED, SILENT, Group, Script
-from harness.checkers.rto import Rto
+from harness.checkers.failovers.rto import Rto
 from harness.model.history import History
 from harness.model.op import FAIL, INVOKE, OK
 from harness.model.verdict import Valid, Verdict

@@ -12,7 +12,7 @@ from harness.certify.oracles.sessions import sessions_hold
 from harness.certify.plants import scene
 from harness.certify.systems import replicas
 from harness.certify.tape import Did
-from harness.checkers.sessions import Sessions
+from harness.checkers.replicas.sessions import Sessions
 
 RYW, MR, MW, WFR = ALL = ("read-your-writes", "monotonic-reads", "monotonic-writes", "writes-follow-reads")
 ASSUMED: Final = {RYW: MW, MR: MW, MW: MR, WFR: MR}

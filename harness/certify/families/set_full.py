@@ -16,7 +16,7 @@ from harness.certify.plants import scene
 from harness.certify.systems import store
 from harness.certify.systems.store import Deed
 from harness.certify.tape import Asked, Did, scattered
-from harness.checkers.set import FAULTY, SetFull
+from harness.checkers.objects.set import FAULTY, SetFull
 from harness.model.history import NEVER_NS, History
 from harness.model.op import FAIL, INVOKE, OK, Op
 from harness.model.verdict import Verdict

@@ -10,7 +10,7 @@ from harness.certify.families import _drills as common
 from harness.certify.oracles.fates import FAILOVERS, fates, healed, interruptions, left_over, periods
 from harness.certify.systems import failover
 from harness.certify.tape import Asked, Did, settled, told
-from harness.checkers.split_brain import SplitBrain
+from harness.checkers.failovers.split_brain import SplitBrain
 from harness.model.history import History
 from harness.model.op import INFO
 

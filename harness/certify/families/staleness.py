@@ -14,7 +14,7 @@ from harness.certify.plants import scene
 from harness.certify.systems import store
 from harness.certify.systems.store import Deed
 from harness.certify.tape import Did
-from harness.checkers.staleness import Staleness
+from harness.checkers.replicas.staleness import Staleness
 from harness.model.clock import NS_PER_MS
 from harness.model.history import History, Operation
 from harness.model.op import OK

@@ -13,7 +13,7 @@ from harness.certify.plants import scene
 from harness.certify.systems import store
 from harness.certify.systems.store import Deed
 from harness.certify.tape import Asked, Did, scattered, settled
-from harness.checkers.total_queue import TotalQueue
+from harness.checkers.objects.total_queue import TotalQueue
 from harness.model.history import History, Operation
 from harness.model.op import FAIL, INFO, INVOKE, OK, Op
 

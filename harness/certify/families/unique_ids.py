@@ -14,7 +14,7 @@ from harness.certify.plants import scene
 from harness.certify.systems import store
 from harness.certify.systems.store import Deed
 from harness.certify.tape import Asked, Did, scattered
-from harness.checkers.unique_ids import UniqueIds
+from harness.checkers.objects.unique_ids import UniqueIds
 from harness.model.history import History
 from harness.model.op import OK, Op
 

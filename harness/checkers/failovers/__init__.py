@@ -1,0 +1,1 @@
+"""What a failover cost: times without service, writes lost, two regions that wrote at once."""

@@ -1,0 +1,1 @@
+"""One object, one order: linearizable objects, and sets, queues, counters and logs by rules of their own."""

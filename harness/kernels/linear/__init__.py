@@ -1,0 +1,1 @@
+"""Is there one order for the calls on one object? Several searches, chosen by size."""

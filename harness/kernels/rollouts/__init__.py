@@ -1,0 +1,1 @@
+"""Rollouts as columns, and the rules of waves over them."""

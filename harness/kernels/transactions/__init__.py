@@ -1,0 +1,1 @@
+"""Transactions as columns, their dependencies as edges, and the cycles among them."""
