@@ -272,8 +272,13 @@ def test_a_checker_that_is_made_wrong_is_not_certified(
 
 
 VERDICT = Verdict(checker="blind", valid=Valid.TRUE, summary="always")
-SAME = ["bank", "unique_ids", "total_queue", "log", "counter", "convergence", "last_write_wins", "long_fork",
-        "staleness", "sessions", "pram", "causal", "crdt", "rpo", "split_brain"]  # fmt: skip
+SAME = (
+    *(f"objects.{each}" for each in ("unique_ids", "total_queue", "log", "counter")),
+    *(f"replicas.{each}" for each in ("convergence", "last_write_wins", "staleness", "sessions")),
+    *(f"replicas.{each}" for each in ("pram", "causal", "crdt")),
+    *(f"transactions.{each}" for each in ("bank", "long_fork")),
+    *(f"failovers.{each}" for each in ("rpo", "split_brain")),
+)
 
 
 @pytest.mark.parametrize("module", SAME)
@@ -283,7 +288,8 @@ def test_a_checker_that_always_says_the_same_is_not_certified(
 ) -> None:
     same = msgspec.structs.replace(VERDICT, valid=valid)
     put(monkeypatch, f"{CHECKERS}.{module}:verdict_of", always(same))
-    family = {"counter": "counter-bounds", "crdt": "g-set"}.get(module, module.replace("_", "-"))
+    name = module.partition(".")[2]
+    family = {"counter": "counter-bounds", "crdt": "g-set"}.get(name, name.replace("_", "-"))
     for kind in ("oracle", "mutation", "simulated"):
         assert certified(family, count=60, kinds=(kind,)).exit_code != 0, kind
 

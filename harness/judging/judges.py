@@ -41,7 +41,7 @@ class Judge:
 
 
 def _named(module: str, name: str) -> Callable[[], Callable[..., Checker]]:
-    """The checker class ``name`` of ``harness/checkers/<module>.py``, loaded when it is asked for."""
+    """The checker class ``name`` of ``harness.checkers.<module>``, loaded when it is asked for."""
 
     def load() -> Callable[..., Checker]:
         found: Callable[..., Checker] = getattr(importlib.import_module(f"harness.checkers.{module}"), name)
