@@ -260,7 +260,7 @@ def test_a_real_outage_and_a_real_loss_are_measured(tmp_path: Path, monkeypatch:
         faults="kill-region",
         seed=5,
         drill=Drill(fault="kill-region", region="eu", at_s=2.0, hold_s=1.5, failback_after_s=0),
-        numbers={"time_limit_s": 6, "rate_hz": 200, "clients": 12, "op_timeout_s": 1},
+        numbers={"time_limit_s": 9, "rate_hz": 200, "clients": 12, "op_timeout_s": 1},
     )
     run = execute.run(plan, tmp_path / "store", quiet=True)
     verdicts = {verdict.checker: verdict for verdict in run.verdicts}
