@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -14,6 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+
+import pytest
 
 from bench.keeping import kept
 
@@ -31,8 +34,9 @@ class Row:
     guarantee: str = ""
 
 
-def run(row: Row, target: str, seed: int) -> tuple[bool, str]:
-    """Whether one seed came out right, and what was seen when it did not."""
+def run(row: Row, target: str, seed: int, runs: Path | None = None) -> tuple[bool, str]:
+    """Whether one seed came out right, and what was seen when it did not. The good system must not be accused; what is
+    unknown is told. ``runs`` keeps the runs of a seed that did not pass."""
     with tempfile.TemporaryDirectory() as store:
         command = [sys.executable, "-m", "pytest", "-p", "harness.plugin", *row.arguments, "-q", "--store", store]
         command += ["--target", target, "--seed", str(seed)]
@@ -42,21 +46,26 @@ def run(row: Row, target: str, seed: int) -> tuple[bool, str]:
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env=environment)
         violated = {verdict["checker"] for verdict in _verdicts(Path(store)) if verdict["valid"] == "false"}
-    if row.guarantee in violated or (not row.guarantee and done.returncode == 0):
+        if runs is not None and done.returncode and row.guarantee not in violated:
+            shutil.copytree(store, runs / f"{row.name}-{seed}", symlinks=True)
+    if row.guarantee in violated or (not row.guarantee and not done.returncode):
         return True, ""
-    return False, f"violated: {', '.join(sorted(violated)) or 'nothing'}; {_end(done.stdout)}"
+    right = not row.guarantee and not violated and done.returncode == pytest.ExitCode.TESTS_FAILED
+    return right, f"violated: {', '.join(sorted(violated)) or 'nothing'}; {_end(done.stdout)}"
 
 
-def timed(row: Row, target: str, seed: int) -> dict[str, Any]:
+def timed(row: Row, target: str, seed: int, runs: Path | None) -> dict[str, Any]:
     """The result of one seed, as it is kept."""
     began = time.monotonic()
-    right, why = run(row, target, seed)
+    right, why = run(row, target, seed, runs)
     return {"name": row.name, "seed": seed, "right": right, "why": why, "seconds": round(time.monotonic() - began, 1)}
 
 
-def result(row: Row, target: str, seed: int, file: Path | None) -> dict[str, Any]:
+def result(row: Row, target: str, seed: int, file: Path | None, runs: Path | None) -> dict[str, Any]:
     """The same from ``file`` when it is there."""
-    return kept(file, lambda told: (told["name"], told["seed"]) == (row.name, seed), lambda: timed(row, target, seed))
+    return kept(
+        file, lambda told: (told["name"], told["seed"]) == (row.name, seed), lambda: timed(row, target, seed, runs)
+    )
 
 
 def _verdicts(store: Path) -> Iterable[dict[str, Any]]:
@@ -81,6 +90,7 @@ def table(says: str, target: str, rows: Callable[[], Sequence[Row]]) -> None:
     parser.add_argument("--first-seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--keep", type=Path, help="a file for results; those that are in it are not run again")
+    parser.add_argument("--runs", type=Path, help="a folder for the runs of seeds that did not pass")
     given = parser.parse_args()
     known = rows()
     if unknown := set(given.names) - {row.name for row in known}:
@@ -89,7 +99,7 @@ def table(says: str, target: str, rows: Callable[[], Sequence[Row]]) -> None:
     seeds = range(given.first_seed, given.first_seed + given.seeds)
     chosen = [row for row in known if not given.names or row.name in given.names]
     with ThreadPoolExecutor(given.jobs) as pool:  # one for all rows: the last seeds of a row leave no job idle
-        running = [[pool.submit(result, row, target, seed, given.keep) for seed in seeds] for row in chosen]
+        running = [[pool.submit(result, row, target, seed, given.keep, given.runs) for seed in seeds] for row in chosen]
         try:
             for row, futures in zip(chosen, running, strict=True):
                 tell(row, [future.result() for future in futures], given.jobs)
