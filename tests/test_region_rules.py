@@ -146,6 +146,15 @@ def test_an_operators_switch_is_no_usurpation() -> None:
     assert outcome("MRA-8", record.event(11.0, "promoted", US, former=EU, epoch=3)).valid is Valid.TRUE
 
 
+@pytest.mark.parametrize("back", [False, True], ids=["still lost", "back again"])
+def test_who_came_back_may_replace_a_primary_that_is_lost_already(back: bool) -> None:
+    record = Record().event(3.0, "marked", EU, misses=3, by=US).event(4.0, "marked", US, misses=3, by=AP)
+    if back:
+        record.event(4.5, "joined", US, role="secondary")
+    record.event(5.0, "joined", EU, role="secondary").event(6.0, "promoted", EU, former=US, epoch=2)
+    assert outcome("MRA-8", record).valid is (Valid.FALSE if back else Valid.TRUE)
+
+
 def test_a_second_failover_needs_a_mark_of_its_own() -> None:
     def record(*, marked: bool) -> Record:
         made = failover(Record().fault(2.0, 9.0, US)).event(10.0, "joined", US, role="secondary")

@@ -184,11 +184,17 @@ def comes_back_as_secondary(story: Story) -> Found:
             if event.role not in ("", "secondary") and _lost_its_place(every[:i], event.region):
                 broken.append(f"{_at(event)} as {event.role}")
         elif event.kind == PROMOTED and event.region in came:
-            since = every[came[event.region] : i]
-            lost = any(e.kind == MARKED and e.region == event.former for e in since)
+            lost = _marked(every[:i], event.former, came[event.region])
             if not lost and not _asked_for(story, event, every[:i]):
                 broken.append(f"{_at(event)} although {event.former} was there and nobody had asked for it")
     return Found(tuple(broken), played=len(came), held=f"{count(len(came), 'region')} came back as secondary")
+
+
+def _marked(before: list[Event], region: str, since: int) -> bool:
+    """Whether a region is marked at the end of ``before``, or was so after the event number ``since``."""
+    marks = [i for i, event in enumerate(before) if event.kind == MARKED and event.region == region]
+    joins = [i for i, event in enumerate(before) if event.kind == JOINED and event.region == region]
+    return bool(marks) and (marks[-1] > since or not joins or marks[-1] > joins[-1])
 
 
 def _lost_its_place(before: list[Event], region: str) -> bool:
