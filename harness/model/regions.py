@@ -22,7 +22,7 @@ WRITES: Final = frozenset({"write", "cas", "add", "remove"})
 
 
 class Judge(msgspec.Struct, frozen=True, kw_only=True):
-    """A judgement by ``by`` (a name of ``harness.checkers.regions.pattern``) of all operations on keys that begin with
+    """A judgement by ``by`` (a name of ``harness.checkers.regions.judges``) of all operations on keys that begin with
     ``prefix``. With ``sessions`` a session is one client, wherever it asked."""
 
     by: str
