@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 import pytest_asyncio
@@ -12,9 +14,10 @@ import pytest_asyncio
 from harness import registry
 from harness.contracts import Aim, Fault, Lab, Symptom
 from harness.errors import MissingPower, NotReady
+from harness.faults import jitter_storm
 from harness.faults._held import each, held
 from harness.model.attestation import effective, healed
-from harness.model.topology import Between, Region, Topology
+from harness.model.topology import Between, LinkProfile, Region, Topology
 from harness.nemesis import until_healed
 from harness.planning import parts, plans
 from harness.planning.traits import TRAITS
@@ -365,6 +368,22 @@ async def test_a_link_to_a_dead_node_is_no_evidence_for_a_cut(lab: LocalTestbed)
     to_dead = [symptom for symptom in symptoms if symptom.thing.endswith(f">{north.nodes[0]}")]
     assert to_dead
     assert all(symptom.hidden and not symptom.bitten for symptom in to_dead)
+
+
+class HiccupingLinks:
+    """Round trips of 10 ms, but for one moment in which whoever answers stands still."""
+
+    def __init__(self, still_s: float) -> None:
+        self._moves_at = asyncio.get_running_loop().time() + still_s
+
+    async def rtt_ms(self, source: str, target: str, samples: int) -> float:
+        return 10 + 1000 * max(0.0, self._moves_at - asyncio.get_running_loop().time())
+
+
+@pytest.mark.parametrize("still_s", [0.5, 0.7])
+async def test_a_machine_that_stands_still_for_a_moment_is_no_storm(still_s: float) -> None:
+    lab = cast(Lab, SimpleNamespace(topology=SQUARE, links=HiccupingLinks(still_s)))
+    assert not (await jitter_storm.measure(lab, ("north", "west"), LinkProfile(rtt_ms=110, jitter_ms=100))).bitten
 
 
 # --- the comparison ------------------------------------------------------------------------------
