@@ -7,9 +7,11 @@ import json
 import re
 import subprocess
 import sys
+from contextlib import suppress
 from itertools import permutations
 from pathlib import Path
 from random import Random
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,17 +22,19 @@ from harness.planning import plans
 
 SERVERS = Path(__file__).resolve().parent.parent / "fixtures" / "servers"
 SERVER = SERVERS / "refregion"
-NAMES = ("words", "bugs", "template", "items", "settings", "journal", "replica", "decision", "state", "feed")
+NAMES = ("words", "bugs", "template", "items", "settings", "journal", "replica", "decision", "state", "feed",
+         "configuring", "calls", "monitor")  # fmt: skip
 
 
 def modules() -> dict[str, Any]:
     """The server's modules, apart from those of other servers that have the same names."""
     kept = {name: sys.modules.pop(name) for name in NAMES if name in sys.modules}
-    sys.path.insert(0, str(SERVER))
+    paths = [str(SERVERS / folder) for folder in ("refregion", "refrollout", "refstore")]  # as the server has them
+    sys.path[:0] = paths
     try:
         return {name: importlib.import_module(name) for name in NAMES}
     finally:
-        sys.path.remove(str(SERVER))
+        del sys.path[: len(paths)]
         for name in NAMES:
             sys.modules.pop(name, None)
         sys.modules.update(kept)
@@ -38,7 +42,7 @@ def modules() -> dict[str, Any]:
 
 SERVER_MODULES = modules()
 items, template, decision = (SERVER_MODULES[name] for name in ("items", "template", "decision"))
-replica, state, words = (SERVER_MODULES[name] for name in ("replica", "state", "words"))
+replica, state, words, monitor = (SERVER_MODULES[name] for name in ("replica", "state", "words", "monitor"))
 BUGS: dict[str, Any] = SERVER_MODULES["bugs"].BUGS
 TEMPLATE = (SERVER / "template.yaml").read_text()
 
@@ -192,6 +196,41 @@ def test_a_promotion_for_an_old_epoch_changes_nothing() -> None:
     assert found.events[-1]["role"] == "secondary"
 
 
+@pytest.mark.parametrize("unheard", ["", "promote", "wake", "route"])
+async def test_a_failover_is_finished_by_whoever_leads_next(unheard: str) -> None:
+    """A command that takes effect although its proposer gives up on it, as in a group that is slow to agree."""
+    agreed = state.State()
+    agreed.begin("a", ("a", "b"), ("b",))
+    left = [unheard]
+
+    async def propose(op: str, **fields: Any) -> Any:
+        told = agreed.apply(state.command(op, **fields, now=1))
+        if op in left:
+            left.remove(op)
+            raise words.Refusal(503, "nobody agreed in time")
+        return told
+
+    plan = SimpleNamespace(interval_s=0.01, threshold=3, regions=("a", "b"), idle_shutdown=False)
+    settings = SimpleNamespace(http={"a": None, "b": None}, pattern="pilot-light")
+    copy = SimpleNamespace(vector={"a": 7})
+    region = SimpleNamespace(
+        name="b", plan=plan, settings=settings, bugs=(), state=agreed, replica=copy, propose=propose
+    )
+    for _ in range(4):
+        watch = monitor.Monitor(region)  # the next leader knows only what was agreed on, and that a is gone
+        watch.misses, watch._vectors = {"a": 3}, vectors
+        with suppress(words.Refusal):
+            await watch._act()
+    assert (agreed.primary, agreed.routed, agreed.awake["b"]) == ("b", "b", True)
+    told = [event["kind"] for event in agreed.events]
+    assert [kind for at, kind in enumerate(told) if kind not in told[:at]] == ["marked", "promoted", "awake", "routed"]
+
+
+async def vectors() -> dict[str, dict[str, int]]:
+    """How far the only region is that is left."""
+    return {"b": {"a": 7}}
+
+
 def test_the_decision_asks_only_what_it_needs_and_refuses_what_is_no_answer() -> None:
     answers = dict.fromkeys(decision.QUESTIONS, True)
     assert decision.architecture({**answers, "data_regulations": False}) == "multi-master-crdt"
@@ -210,6 +249,12 @@ def play(tmp_path: Path, *words: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "pytest", *words, "-q", "-p", "no:cacheprovider", "--store", str(tmp_path)]
     command += ["--target", "refregion", "--seed", "7"]
     return subprocess.run(command, cwd=SUITES.parent, capture_output=True, text=True, check=False, timeout=110)
+
+
+def judged(root: Path) -> dict[str, list[dict[str, Any]]]:
+    """The verdicts of each test's run."""
+    found = [path for path in root.glob("*/*/verdicts.json") if not path.parent.is_symlink()]
+    return {path.parent.parent.name: json.loads(path.read_text()) for path in found}
 
 
 @pytest.mark.servers
@@ -239,7 +284,33 @@ def test_a_planted_bug_is_found_by_the_guarantee_that_it_breaks(
 ) -> None:
     done = play(tmp_path, str(SUITES / suite), "-k", only, "--target-option", f"bug={bug}")
     assert done.returncode == 1, done.stdout
-    found = [path for path in tmp_path.glob("*/*/verdicts.json") if not path.parent.is_symlink()]
-    told = json.loads(found[0].read_text())
-    verdicts = told if isinstance(told, list) else told["verdicts"]
+    verdicts = next(iter(judged(tmp_path).values()))
     assert [each["checker"] for each in verdicts if each["valid"] == "false"] == [row]
+
+
+SLEEPER = """
+import time
+import pytest
+
+@pytest.mark.parametrize("asleep_s", [0.0, 1.2])
+def test_a_scenario(regions, asleep_s):
+    async def scenario(stage):
+        time.sleep(asleep_s)
+        expected = {"row": "MRA-3", "says": "answered", "wanted": 1, "seen": 0, "how": "is"}
+        await stage.note("expect", "MRA-3", expected)
+
+    regions(scenario, "MRA-3")
+"""
+
+
+@pytest.mark.servers
+def test_what_a_scenario_missed_while_the_harness_stood_still_is_unknown(tmp_path: Path) -> None:
+    """A scenario that keeps everybody waiting stands for a machine that sleeps; one that does not is believed."""
+    (tmp_path / "test_sleeper.py").write_text(SLEEPER)
+    play(tmp_path / "store", str(tmp_path / "test_sleeper.py"))
+    found = {}
+    for test, verdicts in judged(tmp_path / "store").items():
+        (found["1.2" in test],) = [each for each in verdicts if each["checker"] == "MRA-3"]
+    assert found[False]["valid"] == "false"
+    assert found[True]["valid"] == "unknown"
+    assert "stood still" in found[True]["cause"]
