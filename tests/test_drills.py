@@ -172,6 +172,12 @@ def test_a_target_without_a_leader_needs_a_region() -> None:
         planned(Asked(target=own))
 
 
+def test_a_drill_needs_a_client_in_every_region() -> None:
+    with pytest.raises(UsageError, match=r"--clients 2: topology three-regions has 3 regions; .* give 3 or more"):
+        planned(Asked(target="etcd", clients=2))
+    assert planned(Asked(target="etcd", clients=3)).clients == 3
+
+
 # --- what nodes tell -----------------------------------------------------------------------------
 
 

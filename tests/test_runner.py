@@ -204,9 +204,8 @@ async def test_cancelling_ends_at_once_and_keeps_the_open_operation_open(tmp_pat
 
 async def test_lag_is_measured_for_what_was_planned_ahead(tmp_path: Path) -> None:
     one = runner(tmp_path / "h", [])
-    await one.run(clients(delay(0.002, limit(20, lambda ctx: READ))))
-    assert set(lag_ms(one.lag_ns)) == {"p50", "p99", "max"}
-    assert len(one.lag_ns) >= 15
+    await one.run(clients(delay(0.05, limit(5, lambda ctx: READ))))
+    assert set(lag_ms(one.lag_ns)) == {"p50", "p99", "max"}  # empty if nothing was measured
     assert min(one.lag_ns) >= 0
 
 
@@ -222,7 +221,7 @@ async def test_a_harness_that_stood_still_says_so(tmp_path: Path) -> None:
         return Blocking([])
 
     one = runner(tmp_path / "h", [], connect=connect)
-    noting = asyncio.ensure_future(note_stalls(one))
+    noting = asyncio.ensure_future(note_stalls(one.clock, one))
     await one.run(clients(phases(sleep(0.1), limit(1, lambda ctx: READ), sleep(0.1))))
     noting.cancel()
     await one.close()

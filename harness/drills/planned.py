@@ -56,6 +56,12 @@ def planned(asked: Asked) -> Plan:
     where = plans.topology(asked.topology, asked.profile)
     if not asked.region and not hasattr(target, "leader"):
         raise UsageError(f"target {asked.target} does not say who leads: name the region to strike with --region")
+    clients = asked.clients or CLIENTS_PER_REGION * len(where.regions)
+    if 0 < clients < len(where.regions):
+        raise UsageError(
+            f"--clients {clients}: topology {where.name} has {len(where.regions)} regions; nobody would see whether "
+            f"all of them are served: give {len(where.regions)} or more"
+        )
     back = asked.failback and hasattr(target, "hand_over")
     steps = Drill(
         fault=name,
@@ -78,7 +84,7 @@ def planned(asked: Asked) -> Plan:
         numbers={
             "time_limit_s": STEADY_S + asked.hold_s + steps.failback_after_s + TAIL_S,
             "rate_hz": asked.rate_hz or RATE_HZ,
-            "clients": asked.clients or CLIENTS_PER_REGION * len(where.regions),
+            "clients": clients,
             "op_timeout_s": asked.op_timeout_s or max(1.0, 8 * slowest_ms / 1000),
             "recovery_limit_s": asked.recovery_limit_s,
         },

@@ -141,8 +141,14 @@ class LiveStage:
     async def rtt_ms(self, source: str, target: str) -> float:
         return await self._lab.links.rtt_ms(source, target)
 
-    async def traffic(self) -> dict[str, dict[str, int]]:
-        return await self._lab.links.traffic()
+    async def traffic(self, live: bool = False) -> dict[str, dict[str, int]]:
+        found = await self._lab.links.traffic()
+        if live and not any("connections" in counts for counts in found.values()):
+            raise MissingPower(
+                "this link server counts bytes only when a connection ends, as Toxiproxy does; the embedded one counts "
+                "them as they go"
+            )
+        return found
 
     async def search(self, needle: str) -> list[str]:
         nodes = self._lab.nodes

@@ -80,5 +80,6 @@ async def sent(play: Play, region: str) -> int:
 
 async def carried_from(play: Play, region: str) -> int:
     """The bytes on the links that lead out of the region, both ways."""
-    traffic = await play.stage.traffic()
-    return sum(sum(seen.values()) for link, seen in traffic.items() if link.startswith(f"{region}>"))
+    traffic = await play.stage.traffic(live=True)
+    leading_out = [seen for link, seen in traffic.items() if link.startswith(f"{region}>")]
+    return sum(seen["bytes_up"] + seen["bytes_down"] for seen in leading_out)
