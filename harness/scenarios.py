@@ -53,8 +53,9 @@ class Stage(Protocol):
     async def rtt_ms(self, source: str, target: str) -> float:
         """The harness's own measure of the round trip between two regions, in ms; infinity when nothing came back."""
 
-    async def traffic(self) -> dict[str, dict[str, int]]:
-        """What has gone over each link so far: ``{"a>n2": {"bytes_up": ..., "bytes_down": ...}}``."""
+    async def traffic(self, live: bool = False) -> dict[str, dict[str, int]]:
+        """What has gone over each link so far: ``{"a>n2": {"bytes_up": ..., "bytes_down": ...}}``. A link server may
+        count a connection's bytes only when it ends; with ``live`` that raises MissingPower."""
 
     async def search(self, needle: str) -> list[str]:
         """Where ``needle`` lies at rest: every file of every node that contains it, as ``region: path``. Raises

@@ -97,8 +97,7 @@ def _lanes(facts: Facts) -> dict[tuple[str, str], list[Operation]]:
 
 
 def _end_ns(facts: Facts) -> int:
-    finals = [op.time_ns for op in facts.run.history if op.is_nemesis and op.f == "final"]
-    return min(finals, default=facts.end_ns)
+    return min((at_ns for _, at_ns in facts.run.history.finals), default=facts.end_ns)
 
 
 def _moments(facts: Facts) -> list[Moment]:

@@ -45,7 +45,7 @@ INSIDE = {  # rooms with an order of their own, from the ground up; a name is a 
     ),
     "planning": ({"topologies", "traits", "runbooks"}, {"plans", "parts"}),
     "judging": ({"runs", "judges", "shapes", "tally"}, {"recorded"}, {"releases"}),
-    "running": ({"console", "guard", "recovering", "stage", "watching"}, {"experiment"}, {"execute"}, {"playing"}),
+    "running": ({"console", "guard", "recovering", "stage"}, {"watching"}, {"experiment"}, {"execute"}, {"playing"}),
     "drills": ({"figures", "planned"}, {"outcomes"}, {"told"}, {"repeated"}),
 }
 RANK = {room: rank for rank, layer in enumerate(LAYERS) for room in layer}

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from harness.checkers.regions.pattern import GUARANTEES, Guarantee, all_guarantees, unsupported_by
-from harness.model.history import History
+from harness.model.history import STALLED, History
 from harness.model.op import FAIL, INFO, INVOKE, NEMESIS, OK, Op
 from harness.model.regions import JUDGE, SUBJECT
 from harness.model.rollout import EXPECT, OBSERVE
@@ -260,6 +260,32 @@ def test_a_session_is_followed_from_region_to_region(row: str, by: str) -> None:
 def test_what_a_scenario_expected_is_judged(how: str, wanted: Any, seen: Any, says: str) -> None:
     value = {"row": "MRA-27", "says": "x", "wanted": wanted, "seen": seen, "how": how}
     assert outcome("MRA-27", Record().note(1.0, EXPECT, "MRA-27", value)).details["outcome"] == says
+
+
+@pytest.mark.parametrize(("stalls", "says"), [
+    ([(1.0, 2.2)], "unknown"),
+    ([(1.0, 1.4)], "fail"),
+    ([(4.0, 6.0)], "fail"),  # after it
+    ([(2.7, 4.0)], "fail"),  # mostly after it
+    ([(2.4, 4.0)], "unknown"),
+    ([(1.0, 1.2), (1.3, 1.5), (1.7, 1.9)], "unknown"),  # of one second, more than half
+    ([(0.2, 0.4), (1.1, 1.3), (1.9, 2.1)], "fail"),
+])  # fmt: skip
+def test_what_a_starved_harness_did_not_see_accuses_nobody(stalls: list[tuple[float, float]], says: str) -> None:
+    value = {"row": "MRA-27", "says": "answered", "wanted": 1, "seen": 0, "how": "is"}
+    record = Record().note(3.0, EXPECT, "MRA-27", value)
+    for began, ended in stalls:
+        record.note(ended, STALLED, None, {"begin_ns": round(began * 1e9), "end_ns": round(ended * 1e9)})
+    verdict = outcome("MRA-27", record)
+    assert verdict.details["outcome"] == says
+    assert ("stood still" in verdict.cause) == (says == "unknown")
+
+
+def test_a_harness_that_stood_still_takes_nothing_back_that_was_seen_as_it_should_be() -> None:
+    value = {"row": "MRA-27", "says": "answered", "wanted": 1, "seen": 1, "how": "is"}
+    record = Record().note(3.0, EXPECT, "MRA-27", value)
+    record.note(2.5, STALLED, None, {"begin_ns": 1_000_000_000, "end_ns": 2_500_000_000})
+    assert outcome("MRA-27", record).details["outcome"] == "pass"
 
 
 def test_nothing_passes_that_nothing_put_to_the_test() -> None:

@@ -141,6 +141,16 @@ def test_nothing_is_final_while_a_fault_was_not_shown_to_be_healed() -> None:
         assert "partition#1" in verdict.cause
 
 
+def test_what_clients_read_before_the_final_reads_began_accuses_nobody() -> None:
+    """An eventual store that was still at it when the load ended; nobody had given it any time until then."""
+    early = told((0, "write", 1, None), (1, "read", None, 1), (2, "read", None, 7), (1, "read", None, 1),
+                 (2, "read", None, 1))  # fmt: skip
+    assert Convergence().check(tape.with_final(early, 6)).valid is Valid.TRUE
+    assert Convergence().check(tape.with_final(early, 4)).valid is Valid.FALSE
+    assert Convergence().check(tape.with_final(early, 1)).valid is Valid.FALSE  # something was written after it
+    assert Convergence(1).check(tape.with_final(early, 6)).valid is Valid.FALSE  # a time to settle is a promise
+
+
 def test_how_long_elements_of_a_set_stayed_unseen_is_told() -> None:
     events = told(
         (0, "add", 1, None), (0, "add", 2, None), (1, "members", None, [2]), (1, "members", None, [2]),

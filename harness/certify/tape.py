@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from harness.model.clock import NS_PER_MS
-from harness.model.history import History
-from harness.model.op import FAIL, INFO, INVOKE, OK, Op
+from harness.model.history import FINAL, History
+from harness.model.op import FAIL, INFO, INVOKE, NEMESIS, OK, Op
 
 
 class Did(NamedTuple):
@@ -65,6 +65,12 @@ def told(did: Sequence[Did], together: int = 0) -> History:
 def restamped(events: Iterable[Op]) -> History:
     """Events numbered anew, a millisecond apart."""
     return History(msgspec.structs.replace(op, index=at, time_ns=at * NS_PER_MS) for at, op in enumerate(events))
+
+
+def with_final(events: Sequence[Op], at: int) -> History:
+    """The events, with the note before the one at this position that only final reads come from now on."""
+    notes = [Op(type=type_, f=FINAL, process=NEMESIS) for type_ in (INVOKE, INFO)]
+    return restamped([*events[:at], *notes, *events[at:]])
 
 
 class Asked(NamedTuple):

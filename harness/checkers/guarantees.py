@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 import msgspec
 
 from harness.checkers.wording import and_more, count, moment
+from harness.model.clock import NS_PER_S
 from harness.model.history import History
 from harness.model.op import INVOKE
 from harness.model.rollout import EXPECT
@@ -22,6 +23,8 @@ PASS, FAIL, UNKNOWN, ALLOWED, REPORT, UNSUPPORTED = "pass", "fail", "unknown", "
 UNTESTED: Final = "untested"
 S = TypeVar("S")
 SHOWN: Final = 3
+STARVED_NS: Final = NS_PER_S // 2
+"""Of a second, for which the harness stood still: nodes that share its machine then let leases and time limits pass."""
 
 
 class Expectation(msgspec.Struct, frozen=True):
@@ -34,6 +37,8 @@ class Expectation(msgspec.Struct, frozen=True):
     seen: Any
     how: str = "is"
     at_ns: int = 0
+    stalled_ns: int = 0
+    """For how long of any one second the harness stood still before, at most."""
 
     @property
     def met(self) -> bool:
@@ -53,6 +58,14 @@ class Expectation(msgspec.Struct, frozen=True):
         how = {"in": "one of ", "holds": "a text with "}.get(self.how, "")
         return f"{self.says}: expected {how}{self.wanted!r}, saw {self.seen!r} (at {moment(self.at_ns)})"
 
+    @property
+    def doubt(self) -> str:
+        """Why the difference says nothing: the machine had no time for those who should have acted; else empty."""
+        if self.stalled_ns < STARVED_NS:
+            return ""
+        stood = f"the harness stood still for {moment(self.stalled_ns)} of one second before"
+        return f"{self.unmet}; but {stood}: run it again on a machine that has time for it"
+
 
 def remembering(story_of: Callable[[History], S]) -> Callable[[History], S]:
     """``story_of``, with the last story kept, because every guarantee of a history asks for it."""
@@ -69,9 +82,20 @@ def remembering(story_of: Callable[[History], S]) -> Callable[[History], S]:
 def expectations(history: History) -> tuple[Expectation, ...]:
     """All expectations that a scenario noted."""
     return tuple(
-        msgspec.convert({**op.value, "at_ns": op.time_ns}, Expectation)
+        msgspec.convert(
+            {**op.value, "at_ns": op.time_ns, "stalled_ns": _stalled_ns(history.stalls, op.time_ns)}, Expectation
+        )
         for op in history
         if op.f == EXPECT and op.type == INVOKE
+    )
+
+
+def _stalled_ns(stalls: Sequence[tuple[int, int]], until_ns: int) -> int:
+    """The most that lies within one second before ``until_ns``: some stall ends where such a second does."""
+    before = [(begin, min(end, until_ns)) for begin, end in stalls if begin < until_ns]
+    return max(
+        (sum(max(0, min(end, last) - max(begin, last - NS_PER_S)) for begin, end in before) for _, last in before),
+        default=0,
     )
 
 
@@ -92,7 +116,9 @@ def verdict_of(row: str, promise: str, every: Sequence[Expectation], found: Foun
     """Join what a rule found with what a scenario expected: false beats unknown beats allowed beats true."""
     expected = [each for each in every if each.row == row]
     found = found or Found()
-    unmet = [each.unmet for each in expected if not each.met and each.how != "unsupported"]
+    differing = [each for each in expected if not each.met and each.how != "unsupported"]
+    unmet = [each.unmet for each in differing if not each.doubt]
+    doubts = [found.doubt, *(each.doubt for each in differing)]
     missing = [each for each in expected if each.how == "unsupported"]
     reports = [each for each in expected if each.how == "report"]
     details: dict[str, Any] = {"guarantee": row, "promise": promise}
@@ -102,8 +128,8 @@ def verdict_of(row: str, promise: str, every: Sequence[Expectation], found: Foun
         return _verdict(row, Valid.FALSE, says, details | {"outcome": FAIL, "marks": list(found.marks)}, excerpts)
     if missing:
         return _verdict(row, Valid.UNKNOWN, missing[0].says, details | {"outcome": UNSUPPORTED}, judged=False)
-    if found.doubt:
-        return _verdict(row, Valid.UNKNOWN, found.doubt, details | {"outcome": UNKNOWN}, cause=found.doubt)
+    if doubt := next(filter(None, doubts), ""):
+        return _verdict(row, Valid.UNKNOWN, doubt, details | {"outcome": UNKNOWN}, cause=doubt)
     if found.allowed:
         return _verdict(row, Valid.TRUE, found.allowed[0], details | {"outcome": ALLOWED})
     if not expected and not found.played:

@@ -1,4 +1,5 @@
-"""When a system had come to rest: every update over, every fault undone. What is read then is final."""
+"""When a system had come to rest: every update over, every fault undone, and the time to settle given that the run took
+before its final reads. What is read then is final."""
 
 from __future__ import annotations
 
@@ -26,11 +27,14 @@ def has_clock(operations: Iterable[Operation]) -> bool:
 
 def rest(history: History, updates: Iterable[str], within_ms: float = 0.0) -> Rest:
     """When ``history`` came to rest. ``updates`` are the operations (``f``) that change something. One that nobody saw
-    end counts from its start, or from when its client gave up."""
+    end counts from its start, or from when its client gave up. Without a time to settle (``within_ms``) a history that
+    says when its final reads began rests from there: what clients happened to read before was promised by nobody."""
     names = set(updates)
     faults: Sequence[FaultWindow] = history.faults
     settled = rest_of(op for op in history.operations if op.f in names and op.type != FAIL)
-    since_ns = max([settled.since_ns, *(fault.end_ns for fault in faults)]) + round(within_ms * NS_PER_MS)
+    undone = settled._replace(since_ns=max([settled.since_ns, *(fault.end_ns for fault in faults)]))
+    settled = undone if within_ms else _final(history, undone)
+    since_ns = settled.since_ns + round(within_ms * NS_PER_MS)
     acting = [fault.id for fault in faults if not fault.healed]
     cause = f"{', '.join(acting)} was not shown to be healed" if acting else ""
     if not has_clock(history.operations):
@@ -38,6 +42,12 @@ def rest(history: History, updates: Iterable[str], within_ms: float = 0.0) -> Re
         late = f"the operations have no times, so nobody knows what came {within_ms:g} ms after the last update"
         cause = cause or (late if within_ms else "")
     return Rest(settled.since_index, since_ns, cause)
+
+
+def _final(history: History, undone: Rest) -> Rest:
+    """Where final reads began that came later, if any did."""
+    later = (Rest(*said, undone.cause) for said in history.finals if said[0] > undone.since_index)
+    return next((each for each in later if each.since_ns >= undone.since_ns), undone)
 
 
 def rest_of(updates: Iterable[Operation]) -> Rest:

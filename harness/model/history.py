@@ -14,6 +14,8 @@ NEVER_NS: Final = (1 << 63) - 1
 """The end of an operation that nobody saw end: later than every other time."""
 STALLED: Final = "stalled"
 """What the harness notes of itself (``f``): its value says when it stood still, ``begin_ns`` and ``end_ns``."""
+FINAL: Final = "final"
+"""What is noted (``f``) when work is over and faults are undone: from now on clients only read what is left."""
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,6 +100,15 @@ class History(Sequence[Op]):
         nothing about the system."""
         noted = [op.value for op in self._events if op.is_nemesis and op.f == STALLED and op.type == INVOKE]
         return tuple(sorted((says["begin_ns"], says["end_ns"]) for says in noted))
+
+    @cached_property
+    def finals(self) -> tuple[tuple[int, int], ...]:
+        """Each time it was said that only final reads come now: the note's position, and when (ns)."""
+        return tuple(
+            (op.index if op.index >= 0 else position, op.time_ns)
+            for position, op in enumerate(self._events)
+            if op.is_nemesis and op.f == FINAL and op.type == INVOKE
+        )
 
     def by_key(self) -> dict[Any, list[Operation]]:
         """Operations grouped by key, in order of first appearance. List keys become tuples."""

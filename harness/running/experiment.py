@@ -22,6 +22,7 @@ from harness.failovers import HandsOver, Paced
 from harness.journal import Journal
 from harness.ledger import Ledger
 from harness.model.clock import Clock, MonotonicClock
+from harness.model.history import FINAL
 from harness.model.op import INVOKE, Op
 from harness.model.plan import Plan
 from harness.model.seeds import Rng
@@ -154,7 +155,7 @@ async def _follow(going: Going, watcher: Watcher) -> None:
 async def _phases(going: Going, runner: Runner, nemesis: Nemesis, watcher: Watcher) -> None:
     """Work under faults; then everything is healed, recovery awaited, and what is left is read."""
     plan, testbed, target = going.parts.plan, going.testbed, going.parts.target
-    watches = [_tick(runner, watcher), watching.note_stalls(runner)]
+    watches = [_tick(runner, watcher), watching.note_stalls(runner.clock, runner)]
     if plan.drill is not None:
         watches += watching.watches(testbed, target, runner)
     await _while_guarded(runner.run(going.parts.main), *watches)
@@ -166,7 +167,7 @@ async def _phases(going: Going, runner: Runner, nemesis: Nemesis, watcher: Watch
     final = going.parts.final(done=sum(runner.counts.values()))
     if final is not None:
         going.say("final reads")
-        await runner.note(Op(type=INVOKE, f="final"))
+        await runner.note(Op(type=INVOKE, f=FINAL))
         await runner.run(final)
 
 
@@ -209,8 +210,8 @@ async def _tick(runner: Runner, watcher: Watcher) -> None:
 async def _drive(going: Going, workload: Drives) -> None:
     """Let a scenario act; whatever it left broken is healed."""
     testbed, target, plan = going.testbed, going.parts.target, going.parts.plan
-    measurements, rng = dict(testbed.measurements), Rng(plan.seed).child("scenario")
-    stage = LiveStage(testbed, target, going.journal, going.ledger, MonotonicClock(), rng, going.say)
+    measurements, rng, clock = dict(testbed.measurements), Rng(plan.seed).child("scenario"), MonotonicClock()
+    stage = LiveStage(testbed, target, going.journal, going.ledger, clock, rng, going.say)
     unseen: list[str] = []
 
     async def whole() -> None:
@@ -223,7 +224,8 @@ async def _drive(going: Going, workload: Drives) -> None:
                 await recover(testbed, target, plan.recovery_limit_s, going.say)
 
     try:
-        await _while_guarded(whole(), guard(testbed, stage.nemesis, stage, going.say))
+        watches = [guard(testbed, stage.nemesis, stage, going.say), watching.note_stalls(clock, stage)]
+        await _while_guarded(whole(), *watches)
         going.folder.set_state("failed" if unseen else "finished", *unseen)
     finally:
         going.folder.write(going.folder.measurements, measurements | {"operations": dict(stage.counts)})

@@ -11,10 +11,11 @@ from typing import Any, Final
 from harness.contracts import Leads, Target, Testbed
 from harness.errors import OperationError
 from harness.failovers import Complains
-from harness.model.clock import NS_PER_MS
+from harness.model.clock import NS_PER_MS, Clock
 from harness.model.history import STALLED
 from harness.model.op import INVOKE, Op
 from harness.runner import Runner
+from harness.running.guard import Notes
 
 LEADER_EVERY_S: Final = 0.1
 COMPLAINTS_EVERY_S: Final = 0.25
@@ -33,15 +34,15 @@ def watches(testbed: Testbed, target: Target, runner: Runner) -> list[Coroutine[
     return found
 
 
-async def note_stalls(runner: Runner) -> None:
+async def note_stalls(clock: Clock, notes: Notes) -> None:
     """Journal when this process stood still, clients and all: they saw nothing then, and their time limits passed."""
-    begin_ns = runner.clock.now_ns()
+    begin_ns = clock.now_ns()
     while True:
         await asyncio.sleep(TICK_S)
-        end_ns = runner.clock.now_ns()
+        end_ns = clock.now_ns()
         if end_ns - begin_ns > STALL_NS:
             says = {"begin_ns": begin_ns, "end_ns": end_ns}
-            await runner.note(Op(type=INVOKE, f=STALLED, value=says))
+            await notes.note(Op(type=INVOKE, f=STALLED, value=says))
         begin_ns = end_ns  # without a gap: the note itself may have been what took so long
 
 

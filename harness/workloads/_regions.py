@@ -12,6 +12,7 @@ from random import Random
 from typing import Any, Final
 
 from harness.errors import Unsure
+from harness.model.history import FINAL
 from harness.model.op import INFO
 from harness.model.regions import JUDGE, MARKED, PROMOTED, ROUTED, SUBJECT
 from harness.model.rollout import EXPECT
@@ -228,6 +229,7 @@ class Play:
 
     async def _read_all(self, every: list[tuple[str, str]], f: str, **more: Any) -> None:
         left = iter(every)
+        await self.stage.note(FINAL)
 
         async def reader() -> None:
             for key, region in left:

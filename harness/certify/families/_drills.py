@@ -12,7 +12,7 @@ from harness.certify import laws
 from harness.certify.contract import Change
 from harness.certify.plants import mixed
 from harness.certify.tape import Asked, Did, restamped, scattered, settled, told
-from harness.model.history import History
+from harness.model.history import FINAL, History
 from harness.model.op import INFO, INVOKE, NEMESIS, Op
 
 REGIONS: Final = ("us", "eu")
@@ -109,7 +109,7 @@ def spoken(*did: Did, key: str, late: int) -> Change:
     def play(history: History, random: Random) -> History:
         mine = [msgspec.structs.replace(op, key=key) for op in told(did)]
         early, final = mine[: len(mine) - 2 * late], mine[len(mine) - 2 * late :]
-        end = next((at for at, op in enumerate(history) if op.is_nemesis and op.f == "final"), len(history))
+        end = next((at for at, op in enumerate(history) if op.is_nemesis and op.f == FINAL), len(history))
         whole = [*mixed(history[:end], early, random), *history[end:]]
         return placed(
             restamped([*whole, *(msgspec.structs.replace(op, process=op.process + 6_000_000) for op in final)])

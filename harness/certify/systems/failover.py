@@ -15,7 +15,7 @@ import msgspec
 
 from harness.certify.contract import Draw
 from harness.certify.tape import Tape
-from harness.model.history import History
+from harness.model.history import FINAL, History
 from harness.model.op import FAIL, INFO, INVOKE, NEMESIS, OK, Op
 
 CONFIRMED, LOSSY, UNFENCED = "confirmed", "lossy", "unfenced"
@@ -122,7 +122,7 @@ def run(random: Random, kind: str, steps: int = 400) -> History:
         store.end(process)
     while store.behind:
         store.copy()
-    store.note("final")
+    store.note(FINAL)
     for process, (region, key) in enumerate(((region, key) for key in KEYS for region in REGIONS), 1000):
         store.tape.begin(process, "entries", None, key)
         store.tape.end(process, list(store.copies[region][key]))

@@ -15,7 +15,7 @@ import numpy as np
 from harness.checkers.wording import and_more, count, window
 from harness.model.clock import NS_PER_MS
 from harness.model.history import History, Operation
-from harness.model.op import FAIL, INFO, INVOKE, OK
+from harness.model.op import FAIL, INFO, OK
 from harness.model.verdict import Valid, Verdict
 
 PERCENTILES = (50, 95, 99, 100)
@@ -79,10 +79,10 @@ def _gaps(history: History, by_f: dict[str, list[Operation]]) -> Iterator[str]:
 
 def _unread(history: History) -> Iterator[str]:
     """Regions that came to their final reads and got no answer."""
-    notes = [op.time_ns for op in history if op.is_nemesis and op.f == "final" and op.type == INVOKE]
-    if not notes:
+    if not history.finals:
         return
-    final = [op for op in history.operations if op.start_ns >= notes[0]]
+    _, began_ns = history.finals[0]
+    final = [op for op in history.operations if op.start_ns >= began_ns]
     served = {op.region for op in final if op.type == OK}
     if not final:
         yield "no final read was tried"

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 from harness.checkers.failovers.outage import Outage, Period, measure
 from harness.checkers.wording import and_more, count
 from harness.model.claims import Objectives
-from harness.model.history import FaultWindow, History, Operation
+from harness.model.history import FINAL, FaultWindow, History, Operation
 from harness.model.op import INVOKE
 from harness.model.verdict import Valid, Verdict
 
@@ -135,17 +135,16 @@ def _until_ns(history: History, fault: FaultWindow) -> int:
     the end of the main phase."""
     begun = [op for op in history if op.is_nemesis and op.type == INVOKE and op.time_ns > fault.start_ns]
     others = [op for op in begun if op.f in ("start", "stop") and op.value["id"] != fault.id]
-    steps = [op for op in begun if op.f in ("failback", "final") and op.time_ns > fault.end_ns]
+    steps = [op for op in begun if op.f in ("failback", FINAL) and op.time_ns > fault.end_ns]
     return min((op.time_ns for op in [*others, *steps]), default=history.end_ns)
 
 
 def _failbacks(history: History) -> list[dict[str, Any]]:
     """What every planned move of the leadership did to each group; nobody promises anything about it."""
     events = [op for op in history if op.is_nemesis and op.f == "failback"]
-    finals = [op.time_ns for op in history if op.is_nemesis and op.f == "final"]
     found = []
     for begun, done in zip(events[::2], events[1::2], strict=False):
-        until_ns = min((at for at in finals if at > done.time_ns), default=history.end_ns)
+        until_ns = min((at_ns for _, at_ns in history.finals if at_ns > done.time_ns), default=history.end_ns)
         period = Period(begun.time_ns, done.time_ns, until_ns, history.stalls)
         told = done.value if isinstance(done.value, dict) else {}
         regions: dict[str, dict[str, Any]] = {}
