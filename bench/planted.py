@@ -71,8 +71,7 @@ def result(row: Row, target: str, seed: int, file: Path | None, runs: Path | Non
 def _verdicts(store: Path) -> Iterable[dict[str, Any]]:
     for path in store.glob("*/*/verdicts.json"):
         if not path.parent.is_symlink():
-            found = json.loads(path.read_text())
-            yield from found if isinstance(found, list) else found["verdicts"]
+            yield from json.loads(path.read_text())
 
 
 def _end(text: str) -> str:
