@@ -12,8 +12,10 @@ from harness.contracts import Shape, Workload
 from harness.generators import Cluster, clients, completion, schedule_hash, simulate, stagger, time_limit
 from harness.generators import Generator as Schedule
 from harness.model.clock import NS_PER_MS, NS_PER_S
-from harness.model.op import FAIL, INVOKE, OK, Op
+from harness.model.op import FAIL, INFO, INVOKE, OK, Op
 from harness.model.seeds import Rng
+from harness.workloads.failover import PATIENCE_S
+from harness.workloads.failover import WORKLOAD as FAILOVER
 from harness.workloads.register import FINAL_BY_ALL, OPS_PER_KEY
 from harness.workloads.register import WORKLOAD as REGISTER
 from harness.workloads.set import READS_MAX
@@ -147,3 +149,17 @@ def test_every_client_finally_reads_all_members() -> None:
     assert [(op.f, op.process) for op in sorted(final, key=lambda op: op.process)] == [
         ("members", process) for process in range(SHAPE.clients)
     ]
+
+
+@pytest.mark.parametrize(("slow_s", "answers"), [(0.0, 1), (PATIENCE_S / 2, 1), (2 * PATIENCE_S, 0)])
+def test_a_list_that_a_busy_node_does_not_give_is_finally_read_again(slow_s: float, answers: int) -> None:
+    def respond(op: Op) -> Op:
+        lost = op.key == 2 and op.time_ns < (1 + slow_s) * NS_PER_S
+        return completion(op, INFO, NS_PER_S, error="timeout") if lost else completion(op, OK, 30 * NS_PER_MS)
+
+    ops = simulate(FAILOVER.final(Rng(1), SHAPE), SHAPE.clients, cluster=respond)
+    given = Counter(op.key for op in ops if op.type == OK)
+    assert given == Counter({key: 3 for key in range(6)} | {2: 3 * answers})
+    tried = Counter(op.key for op in ops if op.type == INVOKE)
+    assert {tried[key] for key in (0, 1, 3, 4, 5)} == {3}, "what was answered is not read again"
+    assert ops[-1].time_ns < (1 + 2 * PATIENCE_S) * NS_PER_S

@@ -17,7 +17,20 @@ from harness.checkers.failovers.rpo import Rpo
 from harness.checkers.failovers.rto import Rto
 from harness.checkers.failovers.split_brain import SplitBrain
 from harness.contracts import Checker, Shape
-from harness.generators import Context, Generator, any_of, clients, delay, each_thread_from, phases, sleep, unfold
+from harness.generators import (
+    Context,
+    Generator,
+    any_of,
+    clients,
+    delay,
+    each_thread_from,
+    phases,
+    repeat,
+    sleep,
+    time_limit,
+    unfold,
+    until_ok,
+)
 from harness.generators.threads import OnThreads
 from harness.model.op import Op, invoke
 from harness.model.seeds import Rng
@@ -26,7 +39,9 @@ KEYS: Final = 6
 ASSUMED_RATE_HZ: Final = 300.0
 SETTLE_S: Final = 1.0
 """From the recovery to the final reads: what was acknowledged last is on its way to far replicas still."""
-
+PATIENCE_S: Final = 5.0
+"""For so long a final read that is not answered is tried again: a list that nobody could read leaves losses unknown."""
+AGAIN_S: Final = 0.2
 
 RESTING: Final = 0.7
 """The part of its time that a client may rest between two attempts; the attempt itself needs the other."""
@@ -73,6 +88,10 @@ def _readers(region: int, shape: Shape) -> float:
     return reads.bit_count() / (2 if reads == writes else 1)
 
 
+def _answered(read: Op) -> Generator:
+    return until_ok(time_limit(PATIENCE_S, delay(AGAIN_S, repeat(read))))
+
+
 class Failover:
     """See the module."""
 
@@ -96,12 +115,12 @@ class Failover:
         )
 
     def final(self, rng: Rng, shape: Shape) -> Generator:
-        """Every region reads every list, its clients sharing them."""
+        """Every region reads every list, its clients sharing them, until it is answered."""
         regions, keys = len(shape.regions), shape.keys or KEYS
         sharing = max(1, shape.clients // regions)
 
-        def reads(thread: int) -> list[Op]:
-            return [invoke(ENTRIES, key=key) for key in range(thread // regions % sharing, keys, sharing)]
+        def reads(thread: int) -> list[Generator]:
+            return [_answered(invoke(ENTRIES, key=key)) for key in range(thread // regions % sharing, keys, sharing)]
 
         return phases(sleep(SETTLE_S), clients(each_thread_from(reads)))
 
