@@ -18,8 +18,11 @@ def test_mra_06_marked_then_promoted_then_routed(regions: Any, how: str) -> None
         play = Play(stage, "order")
         primary, since_ns = (await play.begin())["primary"], stage.now_ns()
         fault = play.kill(primary) if how == "killed" else play.cut(primary)
-        async with play.load(*(play.writer(region) for region in play.regions)), fault:
-            promoted = await play.failed_over(since_ns)
+        async with play.load(*(play.writer(region) for region in play.regions)):
+            await play.hold(play.interval_s)  # there are acknowledged writes before, and after
+            async with fault:
+                promoted = await play.failed_over(since_ns)
+                await play.hold(play.interval_s)
         await play.expect("MRA-6", "another region is promoted", True, promoted not in ("", primary))
         await play.calm()
 
